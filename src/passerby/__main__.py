@@ -1,0 +1,7 @@
+"""`python -m passerby` is `passerby`."""
+
+import sys
+
+from passerby.cli import main
+
+sys.exit(main())

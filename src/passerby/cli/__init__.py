@@ -1,0 +1,116 @@
+"""The command line: `passerby VERB [THING] [options]`.
+
+A verb is a module of this package with a frozen dataclass `Options` (its docstring is the help text, its field docstrings are the
+flags) and a function `run(options)`. Only the module of the verb that is asked for is imported, so `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from passerby.errors import PasserbyError, nearest
+
+__all__ = ["VERBS", "Verb", "main"]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One row of `passerby --help`."""
+
+    module: str
+    summary: str
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb("demo", "the whole way on an input that needs no download: data, training, a number, pictures"),
+    "data check": Verb("data_check", "name a data set, count it, and say what its evaluation will mean"),
+    "data prepare": Verb("data_prepare", "convert a data set: MOT video to crops, any layout to Market layout or a manifest"),
+    "train baseline": Verb("train_baseline", "train the plain recipe: backbone, head, losses, tricks"),
+    "embed": Verb("embed", "turn images into embeddings with a trained model"),
+    "evaluate": Verb("evaluate", "Rank-1/5/10, mAP, mINP with their convention, per camera pair, with intervals"),
+    "plot ranking": Verb("plot_ranking", "best, median and worst queries with what was found for them"),
+    "plot curves": Verb("plot_curves", "training curves of one or several runs"),
+}
+
+
+def _overview(prefix: str = "") -> str:
+    rows = {name: verb for name, verb in VERBS.items() if name.startswith(prefix)}
+    width = max(map(len, rows))
+    lines = [f"  {name:<{width}}  {verb.summary}" for name, verb in rows.items()]
+    return "\n".join(
+        [
+            "passerby finds the same person across cameras.",
+            "",
+            "usage: passerby VERB [options]     passerby VERB --help",
+            "",
+            *lines,
+            "",
+            "Everywhere: --json FILE writes what was found, --debug shows the traceback of an error.",
+            "Data sets are looked for in --data DIR, else in the folder that PASSERBY_DATA names.",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [word for word in given if word != "--debug"]
+    try:
+        return _dispatch(given)
+    except PasserbyError as error:
+        print(f"passerby: {error}", file=sys.stderr)
+        if debug:
+            traceback.print_exc()
+        return error.exit_code
+    except KeyboardInterrupt:
+        if debug:
+            traceback.print_exc()
+        print("passerby: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"passerby: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        return 1
+
+
+def _dispatch(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if given[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("passerby"))
+        return 0
+    for words in (2, 1):
+        name = " ".join(given[:words])
+        if name in VERBS:
+            return _run(name, given[words:])
+    group = given[0] + " "
+    if any(name.startswith(group) for name in VERBS):
+        if len(given) == 1 or given[1] in ("-h", "--help"):
+            print(_overview(group))
+            return 0
+        allowed = [name for name in VERBS if name.startswith(group)]
+        print(f'passerby: no verb "{" ".join(given[:2])}". {nearest(" ".join(given[:2]), allowed)}', file=sys.stderr)
+        return 2
+    print(f'passerby: no verb "{given[0]}". {nearest(given[0], VERBS)}', file=sys.stderr)
+    return 2
+
+
+def _run(name: str, rest: list[str]) -> int:
+    import tyro
+
+    module = importlib.import_module(f"passerby.cli.{VERBS[name].module}")
+    try:
+        options = tyro.cli(module.Options, prog=f"passerby {name}", args=rest)
+    except SystemExit as stop:  # tyro has printed its help or its error
+        return int(stop.code or 0)
+    module.run(options)
+    return 0

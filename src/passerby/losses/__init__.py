@@ -1,0 +1,1 @@
+"""Losses: a pure function each, a thin Module only where there is state."""

@@ -1,0 +1,1 @@
+"""Numbers from vectors, each with its convention."""

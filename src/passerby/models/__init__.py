@@ -1,0 +1,1 @@
+"""Networks: a backbone, a neck, a head; every one returns `Outputs`."""
