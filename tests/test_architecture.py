@@ -7,6 +7,7 @@ import passerby
 
 FLOORS = [
     {"errors", "files", "progress", "torchvision_repair"},
+    {"configs"},
     {"records", "embeddings"},
     {"metrics", "rerank"},
     {"datasets", "street"},
@@ -15,6 +16,7 @@ FLOORS = [
     {"losses", "models", "lifting"},
     {"training"},
     {"artefact", "embedder"},
+    {"retrieval"},
     {"recipes"},
     {"gallery", "video"},
     {"plots", "report"},
