@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def save_artefact(path: str | os.PathLike[str], model: nn.Module, facts: Artefac
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", dir=target.parent))
     try:
         _write_weights(temporary / WEIGHTS_FILE, model)
-        written = _with(facts, weights_sha256=_sha256(temporary / WEIGHTS_FILE))
+        written = replace(facts, weights_sha256=_sha256(temporary / WEIGHTS_FILE))
         try:
             write_json(temporary / DESCRIPTION_FILE, {"format": FORMAT, **_plain(written)})
         except (TypeError, ValueError) as error:
@@ -128,6 +128,14 @@ def _write_weights(path: Path, model: nn.Module) -> None:
         os.fsync(written.fileno())
 
 
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def _swap(temporary: Path, target: Path) -> None:
     """A folder cannot replace a filled one in one step: the old one steps aside first and returns if the second step fails."""
     if not target.exists():
@@ -142,10 +150,6 @@ def _swap(temporary: Path, target: Path) -> None:
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _with(facts: Artefact, **changes: Any) -> Artefact:
-    return Artefact(**{f.name: getattr(facts, f.name) for f in fields(facts)} | changes)
 
 
 def _plain(facts: Artefact) -> dict[str, Any]:

@@ -235,7 +235,8 @@ def _array(image: Tensor) -> np.ndarray:
     if image.is_floating_point():
         if not (image.min() >= 0 and image.max() <= 1):
             raise ImageError(
-                f"a float image from {image.min():.3g} to {image.max():.3g}: give 0 to 1, not yet normalised; the embedder normalises."
+                f"a float image from {image.min():.3g} to {image.max():.3g}: give 0 to 1, not yet normalised; "
+                "the embedder normalises."
             )
         image = (image * 255).round()
     elif image.dtype != torch.uint8:
