@@ -7,6 +7,7 @@ passerby.json        recipe, configuration, network, preprocessing, embedding ru
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
