@@ -7,6 +7,7 @@ the measured values. A resumed run first drops every line beyond its checkpoint,
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class History:
 
     def column(self, kind: str, name: str) -> tuple[list[int], list[float]]:
         """The steps and the values of one measured name."""
-        found = [(line["step"], line[name]) for line in self.of(kind) if name in line]
+        found = [(line["step"], line[name]) for line in self.of(kind) if line.get(name) is not None]
         return [step for step, _ in found], [value for _, value in found]
 
 
@@ -114,4 +115,6 @@ class HistoryWriter:
 
 
 def _row(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False) + "\n"
+    """One line of JSON; NaN and infinity, which JSON does not have, become null."""
+    plain = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in line.items()}
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
