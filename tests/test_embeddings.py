@@ -153,7 +153,7 @@ NAN, OVER = [[1.0, 0.0], [float("nan"), 0.0]], np.array([[1e39, 0.0], [0.0, 1.0]
 REJECTED = [
     (lambda: Embeddings(NAN, [1, 2], [0, 0]), "1 of 2 vectors hold NaN or infinity (rows 1): every number must be finite."),
     (lambda: Embeddings(OVER, [1, 2], [0, 0]), "1 of 2 vectors hold NaN or infinity (rows 0)"),
-    (lambda: Embeddings(np.eye(2), [1], [0, 0]), "pids of shape (1,) beside 2 vectors: a column holds one entry a vector."),
+    (lambda: Embeddings(np.eye(2), [1], [0, 0]), "pids of shape (1,) beside 2 vectors: columns hold one entry a vector."),
     (lambda: Embeddings(np.eye(2), [1, 2], [0, 0, 0]), "camids of shape (3,) beside 2 vectors"),
     (lambda: Embeddings(np.eye(2), [1, 2], [0, 0], ["a"]), "names of shape (1,) beside 2 vectors"),
     (
