@@ -14,7 +14,10 @@ def written(folder, rows, step=0):
 def test_what_is_written_is_read_back_by_kind(tmp_path):
     written(tmp_path, [("step", 5, 2.5), ("epoch", 10, 2.0), ("evaluation", 10, 0.7), ("step", 15, 1.5)])
     history = load_history(tmp_path)
-    assert history.steps == ({"kind": "step", "step": 5, "epoch": 1, "loss": 2.5}, {"kind": "step", "step": 15, "epoch": 2, "loss": 1.5})
+    assert history.steps == (
+        {"kind": "step", "step": 5, "epoch": 1, "loss": 2.5},
+        {"kind": "step", "step": 15, "epoch": 2, "loss": 1.5},
+    )
     assert len(history.epochs) == len(history.evaluations) == 1
     assert history.column("step", "loss") == ([5, 15], [2.5, 1.5])
     assert history.column("step", "mAP") == ([], [])
@@ -68,4 +71,9 @@ def test_tensorboard_gets_the_same_numbers_and_hides_what_a_resume_repeats(tmp_p
             writer.write("step", step, 1, {"loss": step + start / 100})
         writer.close()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [(e.step, pytest.approx(e.value)) for e in events.Scalars("step/loss")] == [(5, 5.0), (10, 10.0), (15, 15.1), (20, 20.1)]
+    assert [(e.step, pytest.approx(e.value)) for e in events.Scalars("step/loss")] == [
+        (5, 5.0),
+        (10, 10.0),
+        (15, 15.1),
+        (20, 20.1),
+    ]

@@ -80,14 +80,18 @@ def test_a_shared_parameter_counts_once():
 def test_a_parameter_without_an_optimizer_is_an_error():
     model, forgotten = Toy(), nn.Linear(4, 7, bias=False)
     optimizer = make_optimizer("sgd", parameter_groups(model, 0.05))
-    with pytest.raises(TrainingError, match=r"1 trainable parameters are in no optimizer and would never learn: arcface\.weight\."):
+    with pytest.raises(
+        TrainingError, match=r"1 trainable parameters are in no optimizer and would never learn: arcface\.weight\."
+    ):
         check_ownership({"model": model, "arcface": forgotten}, {"main": optimizer})
 
 
 def test_a_parameter_with_two_optimizers_is_an_error():
     model = Toy()
     both = {"a": make_optimizer("sgd", parameter_groups(model, 0.05)), "b": torch.optim.Adam(model.head.parameters())}
-    with pytest.raises(TrainingError, match=r"2 parameters are in more than one optimizer or group: model\.head\.weight, model\.head\.bias"):
+    with pytest.raises(
+        TrainingError, match=r"2 parameters are in more than one optimizer or group: model\.head\.weight, model\.head\.bias"
+    ):
         check_ownership({"model": model}, both)
 
 

@@ -60,5 +60,5 @@ def test_gradients_are_clipped_together_after_unscaling():
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(UsageError, match='no precision "fp8". Did you mean "fp32"'):
+    with pytest.raises(UsageError, match=r'no precision "fp8". Did you mean "fp32"'):
         Precision("fp8")

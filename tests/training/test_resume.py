@@ -58,7 +58,7 @@ def test_the_toy_uses_all_that_must_be_brought_back(uninterrupted, toy):
     assert [line["epoch"] for line in lines if line["kind"] == "evaluation"] == [2, 4, 5]
 
 
-class Stopped(Exception):
+class StopError(Exception):
     pass
 
 
@@ -70,10 +70,10 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_same_run(toy, tmp_path, at, o
 
     def stop(step):
         if step == at:
-            raise Stopped
+            raise StopError
 
     run.tell = stop
-    with pytest.raises(Stopped):
+    with pytest.raises(StopError):
         run.fit(tmp_path / "parts")
     again = toy.Run(seed=99 if at > 3 else 0, optimizer=optimizer)  # what the checkpoint brings back must not hang on the seed
     again.fit(tmp_path / "parts", resume=True)
@@ -144,10 +144,10 @@ def test_before_epoch_is_not_repeated_when_a_resume_enters_an_epoch(toy, tmp_pat
 
     def stop(step):
         if step == 12:
-            raise Stopped
+            raise StopError
 
     run.tell = stop
-    with pytest.raises(Stopped):
+    with pytest.raises(StopError):
         run.fit(tmp_path)
     begun = []
     toy.Run().fit(tmp_path, resume=True, before_epoch=begun.append)
@@ -173,7 +173,9 @@ def test_another_configuration_is_refused_by_its_keys(toy, tmp_path):
 
 def test_another_loader_or_length_is_refused(toy, tmp_path):
     toy.Run().fit(tmp_path)
-    with pytest.raises(UsageError, match="was made with 5 epochs, 8 batches an epoch, 1 processes; now there are 5 epochs, 7 batches"):
+    with pytest.raises(
+        UsageError, match="was made with 5 epochs, 8 batches an epoch, 1 processes; now there are 5 epochs, 7 batches"
+    ):
         toy.Run().fit(tmp_path, resume=True, loader=toy.Loader(7))
     with pytest.raises(UsageError, match="now there are 9 epochs"):
         toy.Run().fit(tmp_path, resume=True, epochs=9)
@@ -183,5 +185,7 @@ def test_another_set_of_parts_is_refused(toy, tmp_path):
     toy.Run().fit(tmp_path)
     run = toy.Run()
     del run.state["queue"]
-    with pytest.raises(UsageError, match="the checkpoint holds the state of average, model, moving, optimizer, precision and 1 more"):
+    with pytest.raises(
+        UsageError, match="the checkpoint holds the state of average, model, moving, optimizer, precision and 1 more"
+    ):
         run.fit(tmp_path, resume=True)

@@ -41,8 +41,8 @@ def test_decays_change_between_epochs_only():
 
 
 def test_the_published_decay_falls_after_two_thirds_or_one_epoch_earlier_in_its_first_version():
-    assert [e for e in range(60) if Step(2 * 60 // 3)(e) < 1][0] == 40
-    assert [e for e in range(60) if MultiStep((39,))(e) < 1][0] == 39
+    assert next(e for e in range(60) if Step(2 * 60 // 3)(e) < 1) == 40
+    assert next(e for e in range(60) if MultiStep((39,))(e) < 1) == 39
 
 
 def test_cosine_ends_at_its_floor_and_stays():
@@ -78,7 +78,9 @@ def test_loss_warm_up_can_end_before_it_has_risen_as_published():
 
 def test_every_group_keeps_its_own_initial_rate():
     parameters = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
-    optimizer = torch.optim.SGD([{"params": parameters[:1], "lr": 0.005, "name": "backbone"}, {"params": parameters[1:], "lr": 0.05}])
+    optimizer = torch.optim.SGD(
+        [{"params": parameters[:1], "lr": 0.005, "name": "backbone"}, {"params": parameters[1:], "lr": 0.05}]
+    )
     schedule = LrSchedule(optimizer, Step(1))
     schedule.apply(1.5)
     assert schedule.rates() == {"lr_backbone": pytest.approx(0.0005), "lr_1": pytest.approx(0.005)}

@@ -53,7 +53,9 @@ class Loader:
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.backbone = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
         self.head = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, IDS))
 
     def forward(self, inputs):
@@ -84,7 +86,11 @@ class Run:
         self.optimizer = make_optimizer(optimizer, parameter_groups(self.model, 0.05))
         check_ownership({"model": self.model}, {"main": self.optimizer})
         self.rates = LrSchedule(self.optimizer, WarmUp(1.5, then=Step(2)))
-        self.precision, self.moving, self.average = Precision(precision), MovingAverage(self.model, 0.9), WeightAverage(self.model, 0.5)
+        self.precision, self.moving, self.average = (
+            Precision(precision),
+            MovingAverage(self.model, 0.9),
+            WeightAverage(self.model, 0.5),
+        )
         self.loss_factor = LossWarmUp(STEPS)
         self.seen, self.evaluated, self.tell = [], [], lambda step: None
         self.state = {

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import zipfile
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -76,6 +77,8 @@ class Checkpoints:
         Raises:
             ArtefactError: no checkpoint, damaged, or of a newer passerby.
         """
+        if not zipfile.is_zipfile(path):  # torch would take anything else for its format of before 1.6
+            raise ArtefactError(f"{path} is cut short or is no checkpoint. Remove it to go on from an older one.")
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
