@@ -48,7 +48,6 @@ def _count_by_pass(segment, values, wrong, pessimistic):
         as_near, nearer = np.int32(0), np.int32(0)
         for k in range(segment.size):
             as_near = np.int32(as_near + np.int32(segment[k] >= value))
-        for k in range(segment.size):
             nearer = np.int32(nearer + np.int32(segment[k] > value))
         tied |= as_near != nearer
         wrong[i] = as_near if pessimistic else nearer
