@@ -40,8 +40,8 @@ def test_a_name_finds_its_convention():
 
 
 def test_values_outside_the_choices_are_refused():
-    with pytest.raises(UsageError, match=re.escape("Convention ap is 'mean'. Allowed: rank, trapezoid.")):
-        Convention(ap="mean")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=re.escape("Convention ap is 'sum'. Allowed: rank, trapezoid.")):
+        Convention(ap="sum")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=re.escape("Convention ties is 'pesimistic'. Did you mean \"pessimistic\"?")):
         Convention(ties="pesimistic")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=re.escape("Convention repeats is 0: a gallery must be drawn at least once.")):
