@@ -5,7 +5,7 @@ from passerby.datasets.consequences import Finding, check_evaluable
 from passerby.datasets.images import decode_image, read_image
 from passerby.datasets.mot_boxes import MotOptions
 from passerby.datasets.preparing import HoldOut, PrepareReport, prepare
-from passerby.datasets.registry import DATASETS, detect, find_root, read, resolve
+from passerby.datasets.registry import DATASETS, data_folder, detect, find_root, read, resolve
 
 __all__ = [
     "DATASETS",
@@ -16,6 +16,7 @@ __all__ = [
     "PrepareReport",
     "check",
     "check_evaluable",
+    "data_folder",
     "decode_image",
     "detect",
     "find_root",
