@@ -27,7 +27,16 @@ from passerby.files import write_json
 from passerby.records import ReidData
 from passerby.transforms import Preprocess
 
-__all__ = ["DESCRIPTION_FILE", "WEIGHTS_FILE", "Artefact", "load", "provenance", "read_artefact", "save_artefact"]
+__all__ = [
+    "DESCRIPTION_FILE",
+    "WEIGHTS_FILE",
+    "Artefact",
+    "load",
+    "provenance",
+    "read_artefact",
+    "read_description",
+    "save_artefact",
+]
 
 WEIGHTS_FILE = "model.safetensors"
 DESCRIPTION_FILE = "passerby.json"
@@ -171,7 +180,7 @@ def read_artefact(path: str | os.PathLike[str]) -> tuple[Artefact, dict[str, Ten
     from safetensors.torch import load_file
 
     folder = Path(path)
-    facts = _description(folder)
+    facts = read_description(folder)
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise ArtefactError(f"{folder} lacks {WEIGHTS_FILE}: the artefact is incomplete; copy the whole folder again.")
@@ -187,7 +196,13 @@ def read_artefact(path: str | os.PathLike[str]) -> tuple[Artefact, dict[str, Ten
         raise ArtefactError(f"{weights} is no readable safetensors file: {error}.") from error
 
 
-def _description(folder: Path) -> Artefact:
+def read_description(path: str | os.PathLike[str]) -> Artefact:
+    """Read and check what an artefact says of itself; its weights are not opened.
+
+    Raises:
+        ArtefactError: no artefact, a damaged description, or a newer format.
+    """
+    folder = Path(path)
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
         what = "is no folder" if not folder.is_dir() else f"has no {DESCRIPTION_FILE}"
@@ -255,6 +270,7 @@ def load(
     except PasserbyError as error:
         raise ArtefactError(f"{path} holds a network that cannot be built here: {error}") from error
     _fill(model, weights, Path(path))
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # twice as fast on CPUs
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if str(device) == "auto" else device
     return Embedder(
         model, facts.preprocess, rule or facts.rule, device=chosen, precision=precision, batch_size=batch_size, workers=workers,

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from passerby.datasets.images import read_image
 from passerby.embeddings import Embeddings
 from passerby.errors import ImageError, UsageError, nearest
 from passerby.progress import meter
@@ -72,7 +73,8 @@ class Embedder:
     """A network that turns images into vectors.
 
     Args:
-        model: the network; it is put into evaluation mode and moved to `device`.
+        model: the network; it is moved to `device`, and put into evaluation mode whenever it embeds. It may be a model in
+            training: neither its weights nor their layout are touched.
         preprocess: what its input stage expects.
         rule: how outputs become vectors.
         device: ``cpu``, ``cuda``, ...
@@ -110,7 +112,7 @@ class Embedder:
         self.batch_size = batch_size
         self.workers = workers or (1 if (os.cpu_count() or 1) <= 4 else 4)
         self.facts = dict(facts or {})
-        self.model = model.to(self.device, memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]
+        self.model = model.to(self.device)
         sizes = [preprocess.size] if rule.compound else [_scaled(preprocess.size, scale) for scale in rule.scales]
         self._transforms = [EvalTransform(replace(preprocess, size=size)) for size in sizes]
 
@@ -137,6 +139,7 @@ class Embedder:
 
     def stream(self, images: Iterable[ImageLike]) -> Iterator[np.ndarray]:
         """Embed images one batch after the other: yields (up to `batch_size`, D) float32 arrays in order."""
+        self.model.eval()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
             source = iter(images)
             waiting: list[list[Future[list[Tensor]]]] = []
@@ -209,8 +212,6 @@ def _each(images: Any) -> Iterator[ImageLike]:
 
 
 def _picture(image: Any) -> Image.Image:
-    from passerby.datasets.images import read_image
-
     if isinstance(image, (str, os.PathLike)):
         return read_image(image)
     if isinstance(image, Image.Image):
