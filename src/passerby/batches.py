@@ -1,14 +1,10 @@
-"""What travels from a loader to a step, and the loaders.
-
-A training batch is a pure function of (seed, epoch, position): the augmentation of each image is drawn from a generator of its
-own, so neither the number of workers nor a resume in the middle of an epoch changes a pixel.
-"""
+"""What travels from a loader to a step, and the loaders: decoded in workers, 8-bit until they are on the device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,11 +13,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from passerby.datasets.images import read_image
-from passerby.errors import DataError, PasserbyError, UsageError
-from passerby.records import Split
-from passerby.samplers import Sampler, SequentialSampler, check_share
+from passerby.errors import DataError, PasserbyError, UsageError, listing
+from passerby.records import Record, Split
+from passerby.samplers import Sampler, SequentialSampler
 
-__all__ = ["Batch", "EvalLoader", "TrainLoader"]
+__all__ = ["Batch", "EvalLoader", "TrainLoader", "Transform", "labels_of"]
+
+
+class Transform(Protocol):
+    """What a loader asks of a transform: `TrainTransforms`, `EvalTransform`, or a recipe's own."""
+
+    def __call__(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
+        """One image's tensor; every random choice comes from `generator`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,171 +54,245 @@ class Batch:
         return Batch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
 
-Augment = Callable[[Image.Image, np.random.Generator], Tensor]
-_Ticket = tuple[int, int, int]  # epoch, place in the epoch, position in the split
-
-
-class _Pictures(Dataset[Any]):
-    """Reads and transforms; an error travels as a value, because a worker would wrap it into its traceback."""
-
-    def __init__(self, split: Split, transform: Augment, seed: int) -> None:
-        self.paths, self.transform, self.seed = [record.path for record in split], transform, seed
-
-    def __getitem__(self, ticket: _Ticket) -> Tensor | PasserbyError:
-        epoch, place, position = ticket
-        random = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, epoch, place])))
-        try:
-            return self.transform(read_image(self.paths[position]), random)
-        except PasserbyError as error:
-            return error
-
-
-def _collate(items: list[Tensor | PasserbyError]) -> Tensor | PasserbyError:
-    errors = [item for item in items if isinstance(item, PasserbyError)]
-    return errors[0] if errors else torch.stack(items)  # pyright: ignore[reportArgumentType, reportCallIssue]
-
-
-class _Plan:
-    """The tickets of the present epoch; a mutable list, so that the workers outlive the epoch."""
-
-    def __init__(self) -> None:
-        self.tickets: list[list[_Ticket]] = []
-
-    def __iter__(self) -> Iterator[list[_Ticket]]:
-        return iter(self.tickets)
-
-    def __len__(self) -> int:
-        return len(self.tickets)
-
-
-class _Reader:
-    """Planned tickets in, batches out, over any number of workers."""
-
-    def __init__(
-        self, split: Split, transform: Augment, seed: int, workers: int, labels: Sequence[int], domains: tuple[str, ...]
-    ) -> None:
-        if workers < 0:
-            raise UsageError(f"workers is {workers}: give 0 (no processes) or more.")
-        number = {domain: position for position, domain in enumerate(domains)}
-        self._labels = torch.as_tensor(np.asarray(labels, dtype=np.int64))
-        self._camids = torch.as_tensor(split.camids)
-        self._domains = torch.tensor([number[record.domain] for record in split], dtype=torch.int64)
-        self._plan = _Plan()
-        self._loader = DataLoader(
-            _Pictures(split, transform, seed),
-            batch_sampler=self._plan,  # pyright: ignore[reportArgumentType]
-            collate_fn=_collate,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
-
-    def batches(self, tickets: list[list[_Ticket]]) -> Iterator[Batch]:
-        self._plan.tickets = tickets
-        for planned, inputs in zip(tickets, self._loader, strict=True):
-            if isinstance(inputs, PasserbyError):
-                raise inputs
-            indices = torch.tensor([position for _, _, position in planned], dtype=torch.int64)
-            yield Batch(inputs, self._labels[indices], self._camids[indices], self._domains[indices], indices)
-
-
-def _domains_of(split: Split) -> tuple[str, ...]:
-    return tuple(sorted({record.domain for record in split}))
-
-
 class TrainLoader:
-    """Augmented batches by epoch, a pure function of (seed, epoch, position).
+    """Augmented training batches, the same for every number of workers and processes.
+
+    The random choices for an image follow from (seed, epoch, number of the batch, position in the split, how many times the
+    batch has shown that position before), so nothing depends on who decodes it or on where a run was resumed.
 
     Args:
         split: training images.
-        label_map: (domain, pid) -> class, for instance `split.label_map()`.
-        transform: PIL image and generator -> (3, H, W) uint8, for instance `TrainTransforms`.
-        sampler: which positions stand together.
+        label_map: (domain, pid) -> training class; `Split.label_map` makes it.
+        transform: picture -> (3, H, W) uint8.
+        sampler: the batches of each epoch.
         seed: of the augmentation.
-        workers: processes that decode; 0 decodes in this one.
-        rank: this process among those that train together.
-        world: how many those are; each takes its contiguous share of every batch.
-        group: images of a batch that must stay in one process (K of the identity sampler).
+        workers: processes that decode; 0 decodes in the calling one.
 
     Attributes:
-        domains: domain names in the order of `Batch.domains`.
+        domains: sorted domain names; `Batch.domains` are positions in it.
+        names: the file of every position.
 
     Raises:
-        DataError: no images, or a person without a class.
-        UsageError: the batch cannot be cut into equal shares.
+        DataError: no image, or people without a class.
+        UsageError: a number below 0.
     """
 
     def __init__(
         self,
         split: Split,
         label_map: Mapping[tuple[str, int], int],
-        transform: Augment,
+        transform: Transform,
         sampler: Sampler,
         *,
         seed: int,
         workers: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        group: int = 1,
     ) -> None:
-        if not len(split):
-            raise DataError("the training split is empty: there is nothing to train on. Try: passerby data check PATH")
-        strangers = sorted({(record.domain, record.pid) for record in split} - set(label_map))
-        if strangers:
-            raise DataError(
-                f"person {strangers[0][1]} of {strangers[0][0]} has no training class ({len(strangers)} such people)."
-            )
-        check_share(sampler.batch_size, world, group)
-        self.sampler, self.domains = sampler, _domains_of(split)
-        self._share = slice(rank * sampler.batch_size // world, (rank + 1) * sampler.batch_size // world)
-        labels = [label_map[record.domain, record.pid] for record in split]
-        self._reader = _Reader(split, transform, seed, workers, labels, self.domains)
+        if seed < 0:
+            raise UsageError(f"seed is {seed}: give 0 or more.")
+        self.sampler, self.seed = sampler, seed
+        self._columns = _Columns(split, label_map)
+        self._images = _Images(split, transform, workers)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Domain names in the order of their numbers."""
+        return self._columns.domains
+
+    @property
+    def names(self) -> list[str]:
+        """The file of every position of the split."""
+        return [str(record.path) for record in self._images.records]
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of the 0-based epoch `number` from the 0-based batch `start` on; those before are not read.
+        """The batches of one epoch.
+
+        Args:
+            number: 0-based epoch.
+            start: 0-based batch to begin with; the images of those before it are not read.
 
         Raises:
             ImageError: an image cannot be decoded.
+            UsageError: the sampler was made for another split, or another epoch was begun before this one's end.
         """
-        size = self.sampler.batch_size
-        tickets = [
-            [(number, batch * size + place, position) for place, position in enumerate(positions)][self._share]
-            for batch, positions in enumerate(self.sampler.epoch(number))
-            if batch >= start
-        ]
-        return self._reader.batches(tickets)
+        batches = self.sampler.epoch(number)
+        keys = [_keys(positions, (self.seed, number, i)) for i, positions in enumerate(batches) if i >= start]
+        return self._columns.batches(batches[start:], self._images.in_order(keys))
 
 
 class EvalLoader:
-    """A split in its own order; labels are the data set's pids.
+    """All images of a split in order, without random changes.
 
     Args:
         split: images.
-        transform: PIL image -> (3, H, W) uint8, for instance `EvalTransform`.
-        batch_size: images a batch; the last may be shorter.
-        workers: processes that decode; 0 decodes in this one.
+        transform: picture -> (3, H, W) uint8.
+        batch_size: images a batch; the last one holds what is left.
+        workers: processes that decode; 0 decodes in the calling one.
+        label_map: (domain, pid) -> training class, to measure a classifier; None puts pids into `Batch.labels`.
+
+    Raises:
+        DataError: no image, or people without a class.
+        UsageError: a number out of range.
     """
 
-    def __init__(self, split: Split, transform: Callable[[Image.Image], Tensor], *, batch_size: int, workers: int = 0) -> None:
-        self.sampler, self.domains = SequentialSampler(len(split), batch_size), _domains_of(split)
-        self._reader = _Reader(split, _Plainly(transform), 0, workers, split.pids.tolist(), self.domains)
+    def __init__(
+        self,
+        split: Split,
+        transform: Transform,
+        *,
+        batch_size: int,
+        workers: int = 0,
+        label_map: Mapping[tuple[str, int], int] | None = None,
+    ) -> None:
+        self._sampler = SequentialSampler(len(split), batch_size)
+        self._columns = _Columns(split, label_map)
+        self._images = _Images(split, transform, workers)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Domain names in the order of their numbers."""
+        return self._columns.domains
 
     def __len__(self) -> int:
-        return len(self.sampler)
+        return len(self._sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        tickets = [[(0, position, position) for position in positions] for positions in self.sampler.epoch(0)]
-        return self._reader.batches(tickets)
+        batches = self._sampler.epoch(0)
+        keys = [_keys(positions, (0, 0, i)) for i, positions in enumerate(batches)]
+        return self._columns.batches(batches, self._images.in_order(keys))
 
 
-@dataclass(frozen=True)
-class _Plainly:
-    """A transform without chance, in the form of one with it."""
+def labels_of(split: Split, label_map: Mapping[tuple[str, int], int]) -> Tensor:
+    """(N,) int64 training classes of a split's records.
 
-    transform: Callable[[Image.Image], Tensor]
+    Raises:
+        DataError: people without a class.
+    """
+    unknown = sorted({(record.domain, record.pid) for record in split} - label_map.keys())
+    if unknown:
+        people = listing(f"{pid} of {domain}" for domain, pid in unknown)
+        raise DataError(f"the label map has no class for pid {people}. Make it from these training images: split.label_map().")
+    return torch.tensor([label_map[record.domain, record.pid] for record in split])
 
-    def __call__(self, image: Image.Image, random: np.random.Generator) -> Tensor:
-        return self.transform(image)
+
+Key = tuple[int, tuple[int, ...]]
+"""A position in the split, and what its random choices follow from."""
+
+
+def _keys(positions: Sequence[int], batch: tuple[int, ...]) -> list[Key]:
+    seen: dict[int, int] = {}
+    keys = []
+    for position in positions:
+        seen[position] = seen.get(position, -1) + 1
+        keys.append((position, (*batch, position, seen[position])))
+    return keys
+
+
+class _Columns:
+    """What a batch holds beside its images, looked up by position."""
+
+    def __init__(self, split: Split, label_map: Mapping[tuple[str, int], int] | None) -> None:
+        if len(split) == 0:
+            raise DataError("there is no image to load: the split is empty.")
+        self.domains = tuple(sorted({record.domain for record in split}))
+        number = {domain: i for i, domain in enumerate(self.domains)}
+        self.domain_numbers = torch.tensor([number[record.domain] for record in split])
+        self.camids = torch.from_numpy(split.camids)
+        self.labels = torch.from_numpy(split.pids) if label_map is None else labels_of(split, label_map)
+
+    def batches(self, positions: Sequence[Sequence[int]], images: Iterator[Tensor]) -> Iterator[Batch]:
+        worst = max((max(batch) for batch in positions), default=-1)
+        if worst >= len(self.labels):
+            raise UsageError(f"the sampler asks for image {worst} of {len(self.labels)}: it was made for another split.")
+        return self._batches(positions, images)
+
+    def _batches(self, positions: Sequence[Sequence[int]], images: Iterator[Tensor]) -> Iterator[Batch]:
+        for batch, inputs in zip(positions, images, strict=True):
+            rows = torch.tensor(batch)
+            yield Batch(inputs, self.labels[rows], self.camids[rows], self.domain_numbers[rows], rows)
+
+
+class _Images:
+    """The images of a split, batch by batch; workers stay alive between passes."""
+
+    def __init__(self, split: Split, transform: Transform, workers: int) -> None:
+        if workers < 0:
+            raise UsageError(f"workers is {workers}: give 0 (decode in this process) or more.")
+        self.records, self._plan = split.records, _Plan()
+        self._decoder, self._workers = _Decoder(split.records, transform), workers
+        self._loader: DataLoader | None = None
+        self._passes = 0
+
+    def in_order(self, keys: list[list[Key]]) -> Iterator[Tensor]:
+        """The batches of `keys`, decoded ahead by the workers."""
+        self._passes += 1
+        this_pass = self._passes
+        self._plan.batches = keys
+        if self._loader is None:
+            self._loader = self._started()
+        batches = iter(self._loader)
+        for _ in keys:
+            if self._passes != this_pass:
+                raise UsageError("a pass over this loader was begun before the one before it had ended: use one loader each.")
+            batch = next(batches)
+            if isinstance(batch, PasserbyError):
+                raise batch
+            yield batch
+
+    def _started(self) -> DataLoader:
+        return DataLoader(
+            self._decoder,
+            batch_sampler=self._plan,
+            num_workers=self._workers,
+            collate_fn=_as_it_is,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self._workers > 0,
+            generator=torch.Generator(),  # else every pass would draw from the generator that dropout uses
+        )
+
+
+class _Decoder(Dataset):
+    """Decodes a batch in one call.
+
+    A picture that cannot be decoded comes back as its error, because torch would wrap one that is raised in a worker into
+    several lines.
+    """
+
+    def __init__(self, records: tuple[Record, ...], transform: Transform) -> None:
+        self.records, self.transform = records, transform
+
+    def __getitem__(self, key: Key) -> Tensor:
+        position, entropy = key
+        return self.transform(read_image(self.records[position].path), np.random.default_rng(entropy))
+
+    def __getitems__(self, keys: list[Key]) -> Tensor | PasserbyError:
+        try:
+            return _stacked([self[key] for key in keys])
+        except PasserbyError as error:
+            return error
+
+
+class _Plan:
+    """The batches of the present pass; torch's loader reads it anew at each pass."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Key]] = []
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def _as_it_is(batch: object) -> object:
+    return batch
+
+
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    """(B, ...); images stay in the channels-last memory that transforms make."""
+    if tensors[0].ndim == 3:
+        return torch.stack([tensor.permute(1, 2, 0) for tensor in tensors]).permute(0, 3, 1, 2)
+    return torch.stack(tensors)

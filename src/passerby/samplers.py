@@ -1,200 +1,265 @@
-"""Which images stand in one batch: pure functions of (seed, epoch).
+"""Which images stand in one batch: every epoch a pure function of (seed, epoch), cut alike for any number of processes.
 
-A sampler's `epoch(number)` lists all batches of that epoch as positions in the training split, and every epoch has
-`len(sampler)` batches. With several processes each global batch is cut into contiguous shares, so that the K images of a person
-stay together; the global batches are the same for any number of processes.
+A global batch is cut into `world` contiguous chunks, one a process, so that the K images of a person stay together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from passerby.errors import UsageError, listing
+from passerby.errors import UsageError
 
-__all__ = ["IdentitySampler", "Sampler", "SequentialSampler", "ShuffleSampler"]
+__all__ = ["IdentitySampler", "Sampler", "SequentialSampler", "ShuffleSampler", "identities_per_batch"]
+
+REMAINDERS = ("discard", "pad")
 
 
 class Sampler(Protocol):
-    """Batches of positions, by epoch."""
-
-    batch_size: int
+    """What a loader asks of a sampler."""
 
     def __len__(self) -> int:
         """Batches an epoch, the same in every epoch."""
         ...
 
     def epoch(self, number: int) -> list[list[int]]:
-        """All batches of the 0-based epoch `number`, whole, as positions in the split."""
+        """This process's batches of positions of the 0-based epoch `number`."""
         ...
 
 
-def _require_count(what: str, value: int) -> None:
-    if value < 1:
-        raise UsageError(f"{what} is {value}: it counts, so 1 is the least.")
-
-
-@dataclass(frozen=True)
-class ShuffleSampler:
-    """All images once an epoch, in random order.
+class SequentialSampler:
+    """All positions in order; the last batch holds what is left.
 
     Args:
-        count: images in the split.
-        batch_size: images a batch, over all processes.
-        seed: of the order.
-        drop_last: leave the last, partial batch out; batch norm in training needs that.
+        length: number of images.
+        batch_size: images a batch.
 
     Raises:
-        UsageError: a number below 1, or `drop_last` with fewer images than one batch.
+        UsageError: a batch size below 1.
+
+    >>> SequentialSampler(5, 2).epoch(0)
+    [[0, 1], [2, 3], [4]]
     """
 
-    count: int
-    batch_size: int
-    seed: int = 0
-    drop_last: bool = True
-
-    def __post_init__(self) -> None:
-        _require_count("batch_size", self.batch_size)
-        if not len(self):
-            raise UsageError(
-                f"{self.count} training images do not fill one batch of {self.batch_size}. Use a smaller batch size."
-            )
+    def __init__(self, length: int, batch_size: int) -> None:
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}: a batch holds 1 image or more.")
+        self.length, self.batch_size = length, batch_size
 
     def __len__(self) -> int:
-        return self.count // self.batch_size if self.drop_last else -(-self.count // self.batch_size)
-
-    def epoch(self, number: int) -> list[list[int]]:
-        """A fresh permutation, cut into batches."""
-        order = np.random.default_rng([self.seed, number]).permutation(self.count).tolist()
-        return [order[start : start + self.batch_size] for start in range(0, len(self) * self.batch_size, self.batch_size)]
-
-
-@dataclass(frozen=True)
-class SequentialSampler:
-    """All images once, in their own order, the last batch as long as it is: for evaluation and for statistics."""
-
-    count: int
-    batch_size: int
-
-    def __post_init__(self) -> None:
-        _require_count("batch_size", self.batch_size)
-
-    def __len__(self) -> int:
-        return -(-self.count // self.batch_size)
+        return -(-self.length // self.batch_size)
 
     def epoch(self, number: int) -> list[list[int]]:
         """The same batches in every epoch."""
-        return [list(range(start, min(start + self.batch_size, self.count))) for start in range(0, self.count, self.batch_size)]
+        return [list(range(i, min(i + self.batch_size, self.length))) for i in range(0, self.length, self.batch_size)]
+
+
+class ShuffleSampler:
+    """A plain shuffle: every image once an epoch.
+
+    Few of its batches hold two images of one person: about 3 % at 8 and 46 % at 32 images of Market-1501.
+
+    Args:
+        length: number of images.
+        batch_size: images a step over all processes.
+        seed: with the epoch's number it decides the order.
+        drop_last: leave out the images that do not fill a batch (other ones in every epoch). False keeps them as a smaller
+            last batch, in one process only: batch normalisation fails on a batch of one image, and processes must hold equal
+            shares.
+        rank: number of this process, from 0.
+        world: number of processes.
+
+    Raises:
+        UsageError: fewer images than a batch, a batch size that the processes cannot share, or a number out of range.
+    """
+
+    def __init__(
+        self, length: int, batch_size: int, *, seed: int = 0, drop_last: bool = True, rank: int = 0, world: int = 1
+    ) -> None:
+        _check_place(seed, rank, world)
+        if batch_size < 1 or batch_size % world:
+            raise UsageError(
+                f"batch_size {batch_size} cannot be shared by {world} processes: it must be a multiple of {world}. "
+                f"Nearest: {_nearest_multiples(batch_size, world)}."
+            )
+        if not drop_last and world > 1:
+            raise UsageError(f"drop_last is off with {world} processes: the last batch would not be shared equally. Turn it on.")
+        if length < (batch_size if drop_last else 1):
+            raise UsageError(f"{length} training images do not fill a batch of {batch_size}. Lower batch_size.")
+        self.length, self.batch_size, self.seed, self.drop_last = length, batch_size, seed, drop_last
+        self.rank, self.world = rank, world
+
+    def __len__(self) -> int:
+        full = self.length // self.batch_size
+        return full if self.drop_last else -(-self.length // self.batch_size)
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """The shuffled batches of the 0-based epoch `number`."""
+        order = _generator(self.seed, number).permutation(self.length).tolist()
+        batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self))]
+        return [_share(batch, self.rank, self.world) for batch in batches]
 
 
 class IdentitySampler:
-    """P identities x K images a batch: what pair losses need.
+    """P identities x K images: every batch holds K images of each of P different people, side by side.
 
-    Each epoch the images of a person are shuffled and cut into groups of K; a remainder is left out, and a person with fewer
-    than K images gives one group with repetitions. Batches draw P different people, in proportion to the groups that they have
-    left; a person whose groups would otherwise not find room any more comes first. So an epoch has as many batches as the counts
-    allow, the same number in every epoch, and no image twice (but for the repetitions).
+    1. Groups. A person's images are shuffled and cut into groups of K. A person with n < K images has one group, in which each
+       image stands floor(n / K) or ceil(K / n) times. What does not fill a group is left out this epoch
+       (``remainder="discard"``) or filled up with images of that person, drawn anew (``remainder="pad"``).
+    2. Batches. An epoch has as many batches as P different people can fill, the same number in every epoch. Groups that are too
+       many are dropped at random, but each person keeps one as long as there are enough batches.
+    3. Order. Batches are drawn one after another, each group that is left with equal chances, except that a person who has a
+       group for every batch that is left is always taken.
 
-    Differs from the paper: the published samplers draw people uniformly and stop when fewer than P are left, so that the number
-    of batches changes from epoch to epoch and a resume must replay it.
+    Differs from the paper: the published rule (camera-based BN, MetaBIN, and the field's usual code) draws people with equal
+    chances until fewer than P are left, so the length of an epoch varies, and people with many images share its end among
+    themselves. Within a small group an image may there stand more often than another, because K are drawn with replacement.
 
     Args:
-        labels: the class of each image.
-        batch_size: P x K images, over all processes.
-        images_per_identity: K.
-        seed: of groups and draws.
+        labels: (N,) the person of every image; any integers.
+        P: people a batch, over all processes.
+        K: images a person.
+        seed: with the epoch's number it decides everything.
+        remainder: ``discard`` or ``pad``.
+        rank: number of this process, from 0.
+        world: number of processes; it must divide P.
 
     Raises:
-        UsageError: K does not divide the batch size (the nearest sizes are named), or there are fewer than P people.
+        UsageError: fewer than P people, P or K below 2, processes that cannot share P, or a number out of range.
     """
 
-    def __init__(self, labels: Sequence[int] | np.ndarray, batch_size: int, images_per_identity: int = 4, seed: int = 0) -> None:
-        _require_count("batch_size", batch_size)
-        _require_count("images_per_identity", images_per_identity)
-        K = images_per_identity
-        if batch_size % K:
-            lower = batch_size - batch_size % K
-            near = [str(size) for size in (lower, lower + K) if size]
+    def __init__(
+        self,
+        labels: Sequence[int] | np.ndarray,
+        P: int,
+        K: int,
+        *,
+        seed: int = 0,
+        remainder: str = "discard",
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        _check_place(seed, rank, world)
+        if P < 2 or K < 2:
+            raise UsageError(f"a batch of {P} people x {K} images: both must be 2 or more, or there are no pairs to learn from.")
+        if P % world:
             raise UsageError(
-                f"batch_size is {batch_size}, no multiple of the {K} images of each person: the nearest are {' and '.join(near)}."
+                f"{P} people a batch cannot be shared by {world} processes: P must be a multiple of {world}. "
+                f"Nearest: {_nearest_multiples(P, world)}."
             )
-        self.batch_size, self.images_per_identity, self.seed = batch_size, K, seed
-        self.identities_per_batch = batch_size // K
-        values = np.asarray(labels)
-        order = np.argsort(values, kind="stable")
-        self._images = np.split(order, np.flatnonzero(np.diff(values[order])) + 1) if len(order) else []
-        if len(self._images) < self.identities_per_batch:
+        if remainder not in REMAINDERS:
+            raise UsageError(f'remainder is "{remainder}"; allowed: {", ".join(REMAINDERS)}.')
+        order = np.argsort(np.asarray(labels, dtype=np.int64), kind="stable")
+        _, starts = np.unique(np.asarray(labels, dtype=np.int64)[order], return_index=True)
+        self._images = np.split(order, starts[1:]) if len(order) else []
+        if len(self._images) < P:
             raise UsageError(
-                f"a batch of {batch_size} with {K} images of each person needs {self.identities_per_batch} people; "
-                f"the training set has {len(self._images)}. Use a batch size of {max(1, len(self._images)) * K} or less."
+                f"a batch of {P} people x {K} images: the training images show {len(self._images)} people. "
+                + (f"Lower batch_size to {len(self._images) * K} or less." if len(self._images) > 1 else "Two are the least.")
             )
-        self._groups = np.array([max(1, len(images) // K) for images in self._images])
-        self._length = self._most_batches()
-
-    def _most_batches(self) -> int:
-        """The largest M for which M batches of P different people exist: the sum of min(groups, M) is at least P M."""
-        low, high = 1, int(self._groups.sum()) // self.identities_per_batch
-        while low < high:
-            middle = (low + high + 1) // 2
-            if np.minimum(self._groups, middle).sum() >= self.identities_per_batch * middle:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        self.P, self.K, self.seed, self.remainder, self.rank, self.world = P, K, seed, remainder, rank, world
+        sizes = np.array([len(images) for images in self._images])
+        self._groups = np.maximum(1, -(-sizes // K) if remainder == "pad" else sizes // K)
+        self._length = _most_batches(self._groups, P)
 
     def __len__(self) -> int:
         return self._length
 
     def epoch(self, number: int) -> list[list[int]]:
-        """The batches of one epoch; the K images of a person follow each other."""
-        random = np.random.default_rng([self.seed, number])
-        groups = [self._cut(images, random) for images in self._images]
-        left = np.minimum(self._groups, self._length)
-        batches = []
-        for remaining in range(self._length, 0, -1):
-            people = self._draw(left, remaining, random)
-            left[people] -= 1
-            batches.append([int(image) for person in people for image in groups[person].pop()])
-        return batches
+        """The batches of the 0-based epoch `number`, P / world x K positions each."""
+        generator = _generator(self.seed, number)
+        groups = [self._grouped(images, generator) for images in self._images]
+        people = self._people(generator)
+        batches = [[position for person in batch for position in next(groups[person])] for batch in people]
+        return [_share(batch, self.rank, self.world) for batch in batches]
 
-    def _cut(self, images: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
-        K = self.images_per_identity
-        if len(images) < K:
-            return [np.concatenate([random.permutation(images), random.choice(images, K - len(images))])]
-        return np.split(random.permutation(images)[: len(images) // K * K], len(images) // K)
+    def _grouped(self, images: np.ndarray, generator: np.random.Generator) -> Iterator[list[int]]:
+        order = generator.permutation(images)
+        if len(order) < self.K:
+            order = np.resize(order, self.K)
+        elif self.remainder == "pad" and len(order) % self.K:
+            last = order[-(len(order) % self.K) :]
+            others = generator.permutation(np.setdiff1d(images, last))
+            order = np.concatenate([order, others[: self.K - len(last)]])
+        whole = order[: len(order) // self.K * self.K].reshape(-1, self.K)
+        return iter(whole.tolist())
 
-    def _draw(self, left: np.ndarray, remaining: int, random: np.random.Generator) -> np.ndarray:
-        """P people: those who must stand in every batch that remains, the others by what they have left."""
-        forced = np.flatnonzero(left >= remaining)
-        free = np.flatnonzero((left > 0) & (left < remaining))
-        wanted = self.identities_per_batch - len(forced)
-        if wanted > 0:
-            # Exponential keys: the smallest `wanted` are a draw without replacement in proportion to the weights.
-            keys = random.exponential(size=len(free)) / left[free]
-            forced = np.concatenate([forced, free[np.argsort(keys, kind="stable")[:wanted]]])
-        else:
-            forced = random.permutation(forced)[: self.identities_per_batch]
-        return random.permutation(forced)
+    def _people(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        left = _rationed(np.minimum(self._groups, self._length), self.P * self._length, generator)
+        for batches_left in range(self._length, 0, -1):
+            # Largest u^(1/w) is a draw without replacement with weights w (Efraimidis and Spirakis 2006); whoever has a group
+            # for each batch that is left comes first, and there are never more than P of those.
+            keys = np.log1p(-generator.random(len(left))) / np.maximum(left, 1)
+            keys = np.where(left == batches_left, keys + 1e300, np.where(left == 0, -np.inf, keys))
+            chosen = np.argpartition(keys, -self.P)[-self.P :]
+            left[chosen] -= 1
+            yield generator.permutation(np.sort(chosen))
 
 
-def check_share(batch_size: int, size: int, group: int = 1) -> None:
-    """Check that a global batch can be cut into equal shares of whole groups.
-
-    Args:
-        batch_size: images a batch over all processes.
-        size: processes.
-        group: images that must stay together (K).
+def identities_per_batch(batch_size: int, images_per_identity: int, world: int = 1) -> int:
+    """P from the size of a global batch and K.
 
     Raises:
-        UsageError: it cannot; the nearest batch sizes are named.
+        UsageError: the batch cannot be cut into K images of each person and equal shares; the nearest sizes that can are named.
+
+    >>> identities_per_batch(64, 4)
+    16
     """
-    unit = size * group
-    if batch_size % unit:
-        lower = batch_size - batch_size % unit
-        near = listing([size for size in (lower, lower + unit) if size])
+    if images_per_identity < 2:
+        raise UsageError(f"images_per_identity is {images_per_identity}: pairs of one person need 2 or more images.")
+    unit = images_per_identity * world
+    if batch_size % unit or batch_size < 2 * images_per_identity:
+        shared = f", shared by {world} processes" if world > 1 else ""
+        smallest = unit * (2 if world == 1 else 1)
         raise UsageError(
-            f"batch_size {batch_size} does not divide into {size} processes x {group} images: the nearest are {near}."
+            f"batch_size {batch_size} is no batch of P people x {images_per_identity} images{shared}: it must be a multiple of "
+            f"{unit}, at least {smallest}. Nearest: {_nearest_multiples(batch_size, unit, smallest)}."
         )
+    return batch_size // images_per_identity
+
+
+def _generator(seed: int, epoch: int) -> np.random.Generator:
+    return np.random.default_rng([seed, epoch])
+
+
+def _share(batch: list[int], rank: int, world: int) -> list[int]:
+    if world == 1:
+        return batch
+    size = len(batch) // world
+    return batch[rank * size : (rank + 1) * size]
+
+
+def _check_place(seed: int, rank: int, world: int) -> None:
+    if seed < 0:
+        raise UsageError(f"seed is {seed}: give 0 or more.")
+    if world < 1 or not 0 <= rank < world:
+        raise UsageError(f"process {rank} of {world}: processes count from 0 to their number less 1.")
+
+
+def _nearest_multiples(value: int, unit: int, smallest: int | None = None) -> str:
+    smallest = unit if smallest is None else smallest
+    below = max(smallest, value // unit * unit)
+    above = below if below >= value else below + unit
+    return str(below) if above == below else f"{below} or {above}"
+
+
+def _most_batches(groups: np.ndarray, P: int) -> int:
+    """The largest number of batches of P different people: the largest b with sum(min(groups, b)) >= P b."""
+    low, high = 1, int(groups.sum()) // P
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if np.minimum(groups, middle).sum() >= P * middle else (low, middle - 1)
+    return low
+
+
+def _rationed(groups: np.ndarray, total: int, generator: np.random.Generator) -> np.ndarray:
+    """Drop groups at random until `total` are left: second and further ones of a person before anyone's only one."""
+    further = np.repeat(np.arange(len(groups)), groups - 1)
+    spare = int(groups.sum()) - total
+    dropped = generator.permutation(further)[:spare]
+    left = groups - np.bincount(dropped, minlength=len(groups))
+    without = generator.permutation(len(groups))[: max(0, spare - len(further))]
+    left[without] = 0
+    return left
