@@ -16,7 +16,7 @@ FLOORS = [
     {"losses", "models", "lifting"},
     {"training"},
     {"artefact", "embedder"},
-    {"retrieval"},
+    {"validation"},
     {"recipes"},
     {"gallery", "video"},
     {"plots", "report"},

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, make_dataclass
+from dataclasses import asdict, dataclass, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from passerby.errors import UsageError
+
+if TYPE_CHECKING:
+    from passerby.metrics import Convention
+    from passerby.recipes import Preset, Published
+    from passerby.records import ReidData
 
 __all__ = ["main"]
 
@@ -93,7 +98,7 @@ def _resolve(recipe_name: str, arguments: list[str]) -> tuple[RunOptions, Any, A
         frozen=True,
     )
     both.__doc__ = (
-        f"{module.__doc__.strip().splitlines()[0]}\n\n"
+        (module.__doc__ or "").strip().splitlines()[0] + "\n\n"
         f"Options come from --preset NAME, then --config FILE (YAML), then flags; later over earlier. "
         f"`passerby train {recipe_name} --presets` lists the published rows."
     )
@@ -121,3 +126,62 @@ def main(arguments: Sequence[str]) -> int:
         return int(stop.code or 0)
     _train(name, run, config, preset)
     return 0
+
+
+def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> None:
+    from passerby import datasets
+    from passerby.datasets.registry import data_folder
+    from passerby.metrics import MARKET1501
+    from passerby.metrics.conventions import resolve
+    from passerby.recipes import recipe
+
+    if not run.dataset and run.data is None and "PASSERBY_DATA" not in os.environ:
+        raise UsageError(
+            f"train on what? Give --data DIR (and --dataset NAME where it cannot be told), or --preset NAME. "
+            f"See: passerby train {name} --help"
+        )
+    data = datasets.read(run.dataset or datasets.detect(data_folder(run.data)), run.data)
+    if len(data.query):
+        datasets.check_evaluable(data)
+    published = preset.published if preset is not None else None
+    convention = resolve(published.convention) if published is not None else MARKET1501
+    out = run.out or Path("runs") / f"{name}-{data.name}"
+    path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
+    if world_is_first():
+        _report(path, out, data, convention, published, run)
+
+
+def world_is_first() -> bool:
+    """Whether this process writes: `torchrun` starts several, numbered from 0."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _report(path: Path, out: Path, data: ReidData, convention: Convention, published: Published | None, run: RunOptions) -> None:
+    """Print the last evaluation beside the published row, and where the artefact is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from passerby.files import write_json
+    from passerby.training import load_history
+
+    evaluations = load_history(out).evaluations
+    last = {key: value for key, value in evaluations[-1].items() if key in _SHOWN} if evaluations else {}
+    console = Console()
+    if last:
+        table = Table("", *(_SHOWN[key] for key in last), title=f"{data.name} after {evaluations[-1]['epoch']} epochs")
+        table.add_row("this run", *(f"{value:.2%}" for value in last.values()))
+        if published is not None:
+            table.add_row("published", *(f"{getattr(published, key):.2%}" if hasattr(published, key) else "" for key in last))
+        console.print(table)
+        console.print(f"convention: {convention.in_words()}", soft_wrap=True)
+    if published is not None:
+        console.print(f"published figures: {published.source}", soft_wrap=True)
+    for note in data.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    console.print(f"artefact: {path}", soft_wrap=True, highlight=False)
+    if run.json is not None:
+        facts = {"artefact": str(path), "run": str(out), "dataset": data.name, "scores": last}
+        write_json(run.json, {**facts, "convention": asdict(convention), "notes": list(data.notes)})
+
+
+_SHOWN = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP", "minp": "mINP", "val_error": "val. error"}
