@@ -109,9 +109,9 @@ def check(path: str | os.PathLike[str] | None = None, name: str | None = None, *
     looks = look_at_images(scan.data, quick=quick)
     findings = [
         *(Finding(f.kind, "consequence" if f.kind in _NO_PROBLEM else "problem", f.text, 1) for f in scan.faults),
-        *_count_findings(layout, scan.data),
         *content_findings(scan.data, looks),
         *consequences(scan.data),
+        *_count_findings(layout, scan.data),
     ]
     order = ["problem", "consequence", "note"]
     return CheckReport(

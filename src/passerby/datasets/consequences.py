@@ -153,6 +153,10 @@ def _people(data: ReidData) -> Iterator[Finding]:
         yield Finding("known-people", "consequence", text, len(shared))
     for name, splits in (("train", (data.train,)), ("test", (data.query, data.gallery))):
         yield from _single_camera(name, splits)
+    nobody = sum(record.pid <= 0 for record in data.train)
+    if nobody:
+        text = f"{nobody:,} training images are junk or distractors (pid -1 or 0): each such pid would be learnt as one person."
+        yield Finding("junk-in-training", "consequence", text, nobody)
     lonely = [identity for identity, count in Counter((r.domain, r.pid) for r in data.train if r.pid > 0).items() if count == 1]
     if lonely:
         text = f"{len(lonely):,} training persons have one image only: no pair of theirs can be learnt from."

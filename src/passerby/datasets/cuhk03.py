@@ -76,10 +76,11 @@ def _scan_new(boxes: Boxes, name: str, root: Path) -> Scan:
             "The first is the release of its owners, the second comes with the new protocol (Zhun Zhong and others)."
         )
         return Scan(ReidData(name), (Fault("missing-lists", text),))
+    protocol = new_protocol(root, config_name(boxes))  # before the slow part, which it may spare
     images = extracted(root, boxes)
     splits: dict[str, Split] = {}
     faults: list[Fault] = []
-    for subset, rows in new_protocol(root, config_name(boxes)).items():
+    for subset, rows in protocol.items():
         paths = {image: images / f"{Path(image).stem}.png" for image, _ in rows}
         gone = {image for image, path in paths.items() if not path.is_file()}
         faults += _absent(config_name(boxes), gone, len(rows))

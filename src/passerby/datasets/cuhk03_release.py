@@ -116,6 +116,7 @@ def new_protocol(root: Path, config: str) -> dict[str, list[tuple[str, int]]]:
         DataError: the file is no MATLAB file or lacks a variable.
     """
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     path = find_file(root, config)
     if path is None:
@@ -127,5 +128,5 @@ def new_protocol(root: Path, config: str) -> dict[str, list[tuple[str, int]]]:
         return {subset: [(str(names[i]), int(labels[i])) for i in rows] for subset, rows in indices.items()}
     except KeyError as error:
         raise DataError(f'"{shown(path)}" lacks the variable {error}; it is no CUHK03 new-protocol file.') from error
-    except (ValueError, TypeError, OSError, IndexError, NotImplementedError) as error:
+    except (MatReadError, ValueError, TypeError, OSError, IndexError, NotImplementedError) as error:
         raise DataError(f'"{shown(path)}" cannot be read as a MATLAB file: {" ".join(str(error).split())}.') from error

@@ -125,9 +125,9 @@ class NameRule:
     example: str
     cameras: int | None
 
-    def fits(self, folder: Path, sample: int = 40) -> bool:
-        """Whether most of a few image names in `folder` fit."""
-        names = [path.name for path in image_files(folder, sample)]
+    def fits(self, *folders: Path, sample: int = 40) -> bool:
+        """Whether most of a few image names of each folder, taken together, fit."""
+        names = [path.name for folder in folders for path in image_files(folder, sample)]
         return 2 * sum(self.pattern.match(name) is not None for name in names) > len(names)
 
 

@@ -35,14 +35,15 @@ def holds_names(root: Path, rule: NameRule) -> bool:
     if not has_market_folders(root):
         return False
     folders = [root / folder for folder in FOLDERS.values()]
-    return any(rule.fits(folder) for folder in folders) or not any(image_files(folder, 1) for folder in folders)
+    return rule.fits(*folders) or not any(image_files(folder, 1) for folder in folders)
 
 
-def scan_market_folders(root: Path, name: str, rule: NameRule, domain: str) -> Scan:
-    """Read the three folders, and `gt_bbox` where there is one, by `rule`."""
+def scan_market_folders(root: Path, name: str, rule: NameRule, domain: str, *, all_needed: bool = True) -> Scan:
+    """Read the three folders, and `gt_bbox` where there is one, by `rule`; one's own data may do without some of them."""
     splits: dict[str, Split] = {}
     faults: list[Fault] = []
-    missing = [folder for folder in FOLDERS.values() if not image_files(root / folder, 1)]
+    needed = [folder for folder in FOLDERS.values() if all_needed or (root / folder).is_dir()]
+    missing = [folder for folder in needed if not image_files(root / folder, 1)]
     if missing:
         faults.append(Fault("missing-folders", _missing_text(root, missing, rule)))
     for subset, folder in FOLDERS.items():
@@ -73,7 +74,7 @@ def _multi_query(root: Path, rule: NameRule, domain: str, query: Split) -> tuple
 
 
 def _scan(root: Path) -> Scan:
-    return scan_market_folders(root, MARKET_STYLE.name, RULE, root.name)
+    return scan_market_folders(root, MARKET_STYLE.name, RULE, root.absolute().name, all_needed=False)
 
 
 MARKET_STYLE = Layout(

@@ -39,7 +39,7 @@ def _recognise(folders: tuple[str, str], root: Path) -> bool:
     if any((root / name).is_file() for name in _LISTS.values()):
         return True
     persons = [person for folder in folders for person in subfolders(root / folder)[:3]]
-    return any(RULE.fits(person) for person in persons)
+    return RULE.fits(*persons)
 
 
 def _scan(folders: tuple[str, str], name: str, merge_val: bool, root: Path) -> Scan:

@@ -135,7 +135,7 @@ def _material(source: Path, name: str | None, mot: MotOptions | None, held_out: 
     if layout.name == "mot" and read_card(root) is None:
         return _cut_out(root, mot or MotOptions(), held_out or HoldOut())
     if mot is not None:
-        raise UsageError(f"options for MOT boxes go with MOT sources only; {shown(root)} holds {layout.title}.")
+        raise UsageError(f"options for MOT boxes go with MOT sources only; this is {layout.title}.")
     data = read(layout.name, root)
     facts: dict[str, Any] = {}
     if held_out is not None:
