@@ -15,9 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from passerby.datasets.images import read_image
 from passerby.errors import DataError, PasserbyError, UsageError, listing
 from passerby.records import Record, Split
-from passerby.samplers import Sampler, SequentialSampler
 
-__all__ = ["Batch", "EvalLoader", "TrainLoader", "Transform", "labels_of"]
+__all__ = ["Batch", "EpochBatches", "EvalLoader", "TrainLoader", "Transform", "labels_of"]
 
 
 class Transform(Protocol):
@@ -25,6 +24,18 @@ class Transform(Protocol):
 
     def __call__(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
         """One image's tensor; every random choice comes from `generator`."""
+        ...
+
+
+class EpochBatches(Protocol):
+    """What a loader asks of a sampler: any of `passerby.samplers`, or a recipe's own."""
+
+    def __len__(self) -> int:
+        """Batches an epoch, the same in every epoch."""
+        ...
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """This process's batches of positions of the 0-based epoch `number`."""
         ...
 
 
@@ -82,7 +93,7 @@ class TrainLoader:
         split: Split,
         label_map: Mapping[tuple[str, int], int],
         transform: Transform,
-        sampler: Sampler,
+        sampler: EpochBatches,
         *,
         seed: int,
         workers: int = 0,
@@ -146,7 +157,10 @@ class EvalLoader:
         workers: int = 0,
         label_map: Mapping[tuple[str, int], int] | None = None,
     ) -> None:
-        self._sampler = SequentialSampler(len(split), batch_size)
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}: a batch holds 1 image or more.")
+        everything = list(range(len(split)))
+        self._batches = [everything[start : start + batch_size] for start in range(0, len(split), batch_size)]
         self._columns = _Columns(split, label_map)
         self._images = _Images(split, transform, workers)
 
@@ -156,12 +170,11 @@ class EvalLoader:
         return self._columns.domains
 
     def __len__(self) -> int:
-        return len(self._sampler)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self._sampler.epoch(0)
-        keys = [_keys(positions, (0, 0, i)) for i, positions in enumerate(batches)]
-        return self._columns.batches(batches, self._images.in_order(keys))
+        keys = [_keys(positions, (0, 0, i)) for i, positions in enumerate(self._batches)]
+        return self._columns.batches(self._batches, self._images.in_order(keys))
 
 
 def labels_of(split: Split, label_map: Mapping[tuple[str, int], int]) -> Tensor:

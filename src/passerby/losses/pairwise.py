@@ -59,11 +59,11 @@ def lifted(embeddings: Tensor, labels: Tensor, *, pos_margin: float = 0.0, neg_m
 def _contrastive(pos_margin: float, neg_margin: float) -> nn.Module:
     from pytorch_metric_learning.losses import ContrastiveLoss
 
-    return ContrastiveLoss(pos_margin=pos_margin, neg_margin=neg_margin)
+    return ContrastiveLoss(pos_margin, neg_margin)  # pyright: ignore[reportArgumentType]
 
 
 @lru_cache(maxsize=8)
 def _lifted(pos_margin: float, neg_margin: float) -> nn.Module:
     from pytorch_metric_learning.losses import GeneralizedLiftedStructureLoss
 
-    return GeneralizedLiftedStructureLoss(pos_margin=pos_margin, neg_margin=neg_margin)
+    return GeneralizedLiftedStructureLoss(neg_margin, pos_margin)  # pyright: ignore[reportArgumentType]

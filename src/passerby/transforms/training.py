@@ -46,7 +46,7 @@ class TrainTransforms:
         grayscale_patch: probability of turning a rectangle grey, published 0.2.
 
     Raises:
-        UsageError: a probability outside 0 to 1, a padding below 0 or a change out of range, or an unknown mode.
+        UsageError: a probability outside 0 to 1, a padding or a change out of range, or an unknown mode.
     """
 
     preprocess: Preprocess
@@ -64,8 +64,10 @@ class TrainTransforms:
         for name in ("flip", "random_erasing", "erasing_plus", "grayscale_patch"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}: it is a probability, from 0 to 1.")
-        if self.pad_px < 0:
-            raise UsageError(f"pad_px is {self.pad_px}: padding is 0 px or more.")
+        if not 0 <= self.pad_px < min(self.preprocess.size):
+            raise UsageError(
+                f"pad_px is {self.pad_px}: give 0 or more, and less than the sides of the input, {self.preprocess.size}."
+            )
         for name, allowed in (("pad_mode", PAD_MODES), ("auto_augment", AUTO_AUGMENT)):
             if getattr(self, name) not in allowed:
                 raise UsageError(f'no {name} "{getattr(self, name)}". {nearest(getattr(self, name), allowed)}')
@@ -84,7 +86,7 @@ class TrainTransforms:
             generator: draws every choice; the same state gives the same image.
         """
         resized = resize(self._changed_picture(image, generator), self.preprocess)
-        pixels = self._cropped(np.asarray(resized), generator)
+        pixels = self._cropped(resized, generator)
         grey_patch(pixels, self.grayscale_patch, generator)
         erase(pixels, self.random_erasing, self.preprocess.mean_colour, generator)
         erase_several(pixels, self.erasing_plus, self.preprocess.mean_colour, generator)
@@ -110,19 +112,25 @@ class TrainTransforms:
 
     def _cropped(self, pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Pad, crop at a random place and mirror, as one copy of the part that stays visible."""
-        height, width = pixels.shape[:2]
         pad = self.pad_px
         down, right = (int(generator.integers(2 * pad + 1)) - pad for _ in range(2)) if pad else (0, 0)
         mirrored = self.flip > 0 and generator.random() < self.flip
-        if self.pad_mode == "edge" and pad:
-            rows, columns = (np.clip(np.arange(n) + by, 0, n - 1) for n, by in ((height, down), (width, right)))
-            return pixels[rows[:, None], (columns[::-1] if mirrored else columns)[None, :]]
-        result = np.zeros_like(pixels) if pad else np.empty_like(pixels)
-        inside = result[:, ::-1] if mirrored else result
-        h, w = max(0, height - abs(down)), max(0, width - abs(right))
-        top, left = max(0, down), max(0, right)
-        inside[top - down : top - down + h, left - right : left - right + w] = pixels[top : top + h, left : left + w]
+        result = np.zeros_like(pixels)
+        view = result[:, ::-1] if mirrored else result
+        (to_rows, from_rows), (to_columns, from_columns) = (
+            _overlap(n, by) for n, by in zip(pixels.shape[:2], (down, right), strict=True)
+        )
+        view[to_rows, to_columns] = pixels[from_rows, from_columns]
+        if self.pad_mode == "edge":
+            top, bottom, left, right = to_rows.start, to_rows.stop, to_columns.start, to_columns.stop
+            view[:top], view[bottom:] = view[top], view[bottom - 1]
+            view[:, :left], view[:, right:] = view[:, left, None], view[:, right - 1, None]
         return result
+
+
+def _overlap(length: int, by: int) -> tuple[slice, slice]:
+    """Where a line of pixels lands when it is moved by `-by`, and which part of it is still inside."""
+    return slice(max(0, -by), length - max(0, by)), slice(max(0, by), length - max(0, -by))
 
 
 @contextmanager
