@@ -1,6 +1,5 @@
 import json
-import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from torch import nn
 from passerby.artefact import Artefact, load, provenance, read_artefact, read_description, save_artefact
 from passerby.embedder import Embedder, EmbeddingRule
 from passerby.errors import ArtefactError, UsageError
-from passerby.models.outputs import Outputs
+from passerby.models import ModelConfig, Outputs, build_model
 from passerby.records import Record, ReidData, Split
 from passerby.transforms import Preprocess
 
@@ -91,7 +90,7 @@ def test_the_description_comes_back_as_it_was(saved, facts):
 def test_the_folder_holds_two_readable_files_and_no_leftovers(saved, tmp_path):
     path, _, _ = saved
     assert sorted(p.name for p in path.iterdir()) == ["model.safetensors", "passerby.json"]
-    assert os.listdir(tmp_path) == ["model"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
     content = json.loads((path / "passerby.json").read_text())
     assert content["format"] == 1
     assert content["preprocess"] == {"size": [16, 8], "mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bilinear"}
@@ -110,7 +109,7 @@ def test_saving_again_replaces_the_artefact(saved, facts, tmp_path):
     assert first.weights_sha256 != second.weights_sha256
     assert read_description(path).seed == 4
     assert not (path / "stale.txt").exists()
-    assert os.listdir(tmp_path) == ["model"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_save_that_fails_leaves_the_older_artefact(saved, facts, tmp_path, monkeypatch):
@@ -130,7 +129,7 @@ def test_a_save_that_fails_leaves_the_older_artefact(saved, facts, tmp_path, mon
     with pytest.raises(OSError, match="disk full"):
         save_artefact(path, Net(), facts)
     assert read_artefact(path)[0] == first
-    assert os.listdir(tmp_path) == ["model"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
 def test_shared_tensors_are_saved_twice(facts, tmp_path):
@@ -196,7 +195,10 @@ def test_weights_that_miss_or_add_a_tensor_are_refused(facts, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "text"),
     [
-        (lambda p: (p / "model.safetensors").unlink(), "lacks model.safetensors: the artefact is incomplete; copy the whole folder again."),
+        (
+            lambda p: (p / "model.safetensors").unlink(),
+            "lacks model.safetensors: the artefact is incomplete; copy the whole folder again.",
+        ),
         (lambda p: (p / "passerby.json").unlink(), "has no passerby.json: an artefact is the folder that training writes"),
         (lambda p: (p / "passerby.json").write_text("{"), "passerby.json is no JSON"),
         (lambda p: (p / "passerby.json").write_text("[]"), 'is no description of an artefact: it lacks the entry "format"'),
@@ -234,3 +236,45 @@ def test_provenance_counts_what_was_trained_on(tmp_path):
         "train_cameras": 3,
         "notes": ["drawn"],
     }
+
+
+def test_a_network_of_this_package_is_built_again_from_its_description(tmp_path):
+    """PCB at 96x32 on a small OSNet: classifier left out, own normalisation, tuples that JSON turns into lists."""
+    config = ModelConfig("osnet_x0_25", image_size=(96, 32), head="pcb", parts=6)
+    torch.manual_seed(0)
+    model = build_model(config, num_classes=4)
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_(0, 0.1)
+    searching = model.without_classifier()
+    preprocess = Preprocess(size=(96, 32))
+    described = Artefact("baseline", {}, asdict(config), preprocess, EmbeddingRule(), model.embedding_dim, (("d", 1),) * 4)
+    save_artefact(tmp_path / "pcb", searching, described)
+    before = torch.get_rng_state()
+    embedder = load(tmp_path / "pcb", device="cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+    found = embedder(IMAGES)
+    assert found.shape == (5, embedder.dim) == (5, model.embedding_dim)
+    stripes = np.linalg.norm(found.reshape(5, -1, 6), axis=1)
+    np.testing.assert_allclose(stripes, 1 / np.sqrt(6), rtol=1e-5)
+    again = Embedder(searching.to(memory_format=torch.channels_last), preprocess)(IMAGES)
+    assert np.array_equal(found, again)
+    assert np.array_equal(load(tmp_path / "pcb", device="cpu")(IMAGES), found)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {"backbone": "osnet_x0_26"},
+            'holds a network that cannot be built here: no backbone "osnet_x0_26". Did you mean "osnet_x0_25"',
+        ),
+        ({"stride": 1}, 'holds a network that cannot be built here: no option "stride". Did you mean "last_stride"'),
+    ],
+)
+def test_a_network_that_this_package_does_not_know_is_refused(tmp_path, change, text):
+    config = asdict(ModelConfig("osnet_x0_25", image_size=(64, 32))) | change
+    described = Artefact("baseline", {}, config, PREPROCESS, EmbeddingRule(), 512)
+    save_artefact(tmp_path / "m", Net(), described)
+    with pytest.raises(ArtefactError, match=text):
+        load(tmp_path / "m")

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from passerby.embedder import Embedder, EmbeddingRule, Numbering, bf16_is_fast, embed
 from passerby.errors import ImageError, UsageError
-from passerby.models.outputs import Outputs
+from passerby.models import Outputs
 from passerby.records import Record, Split
 from passerby.transforms import EvalTransform, Preprocess, normalise
 
@@ -49,7 +49,7 @@ def pictures(tmp_path):
     return paths
 
 
-def slow(paths, model, rule=EmbeddingRule(), size=SIZE):
+def slow(paths, model, rule, size=SIZE):
     """One image at a time, by the book."""
     rows = []
     model.eval()
@@ -97,14 +97,18 @@ def test_rows_are_unit_vectors_and_a_mirrored_image_has_the_same(pictures):
 
 def test_each_scale_is_made_from_the_picture_with_the_published_sizes(pictures):
     model = Net()
-    Embedder(model, Preprocess(size=(256, 128)), EmbeddingRule(flip=False, scales=(1, 0.9, 1.1, 1.2)))(pictures[:2])
+    embedder = Embedder(model, Preprocess(size=(256, 128)), EmbeddingRule(flip=False, scales=(1, 0.9, 1.1, 1.2)))
+    model.seen.clear()
+    embedder(pictures[:2])
     assert [shape[2:] for shape in model.seen] == [(256, 128), (242, 121), (268, 134), (280, 140)]
 
 
 def test_the_published_multi_scale_test_compounds(pictures):
     model = Net()
     rule = EmbeddingRule(flip=False, scales=(1, 1.1, 1.2), compound=True)
-    found = Embedder(model, Preprocess(size=(256, 128)), rule)(pictures[0])
+    embedder = Embedder(model, Preprocess(size=(256, 128)), rule)
+    model.seen.clear()
+    found = embedder(pictures[0])
     assert [shape[2:] for shape in model.seen] == [(256, 128), (268, 134), (293, 146)]
     inputs = normalise(EvalTransform(Preprocess(size=(256, 128)))(Image.open(pictures[0]))[None], Preprocess(size=(256, 128)))
     total = 0
@@ -197,6 +201,18 @@ def test_what_is_no_image_is_refused(image, text):
         Embedder(Net(), SIZE)([image] if not isinstance(image, np.ndarray) or image.ndim == 3 else image)
 
 
+def test_a_scale_that_the_network_does_not_take_is_refused_before_any_image():
+    class Fixed(Net):
+        def forward(self, inputs):
+            assert inputs.shape[2:] == (32, 16), "input height does not match"
+            return super().forward(inputs)
+
+    with pytest.raises(
+        UsageError, match=r"scale 1.1 gives 33x16 px, which this network does not take \(input height does not match\)"
+    ):
+        Embedder(Fixed(), SIZE, EmbeddingRule(scales=(1, 1.1)))
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -219,7 +235,9 @@ def split_of(paths, domains=("market1501",)):
 
 def test_a_split_becomes_aligned_columns_with_names_below_the_root(pictures, tmp_path):
     embedder = Embedder(Net(), SIZE, batch_size=4, facts={"artefact": "0123456789ab", "notes": ["rendered people"]})
-    found = embed(embedder, split_of(pictures), root=tmp_path, meta={"data": "market1501", "subset": "query", "notes": ["9 images"]})
+    found = embed(
+        embedder, split_of(pictures), root=tmp_path, meta={"data": "market1501", "subset": "query", "notes": ["9 images"]}
+    )
     assert np.array_equal(found.vectors, embedder(pictures))
     assert found.pids.tolist() == list(range(-1, 8))
     assert found.camids.tolist() == [0, 1, 2] * 3

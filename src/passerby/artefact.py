@@ -25,6 +25,7 @@ from passerby.embedder import Embedder, EmbeddingRule
 from passerby.errors import ArtefactError, PasserbyError, listing, nearest
 from passerby.files import write_json
 from passerby.records import ReidData
+from passerby.training import random_state
 from passerby.transforms import Preprocess
 
 __all__ = [
@@ -50,7 +51,7 @@ class Artefact:
     Attributes:
         recipe: name of the recipe that trained it.
         config: the recipe's whole configuration, JSON-able.
-        model: what `models.build_model` needs to make the network again.
+        model: the fields of the `models.ModelConfig` that makes the network again, JSON-able.
         preprocess: what the network's input stage expects.
         rule: how its outputs become vectors.
         embedding_dim: length of a vector.
@@ -100,7 +101,7 @@ def save_artefact(path: str | os.PathLike[str], model: nn.Module, facts: Artefac
 
     Args:
         path: folder to make.
-        model: the bare network.
+        model: the bare network, as `build_model` makes it without classes: `ReidModel.without_classifier`.
         facts: the description; ``weights_sha256`` is filled in here.
 
     Returns:
@@ -164,7 +165,7 @@ def _swap(temporary: Path, target: Path) -> None:
 
 def _plain(facts: Artefact) -> dict[str, Any]:
     simple = {f.name: getattr(facts, f.name) for f in fields(facts)}
-    return {**simple, "preprocess": asdict(facts.preprocess), "rule": asdict(facts.rule)}
+    return {**simple, "preprocess": facts.preprocess.to_dict(), "rule": asdict(facts.rule)}
 
 
 def read_artefact(path: str | os.PathLike[str]) -> tuple[Artefact, dict[str, Tensor]]:
@@ -227,17 +228,13 @@ def read_description(path: str | os.PathLike[str]) -> Artefact:
 
 def _parsed(path: Path, content: dict[str, Any]) -> Artefact:
     try:
-        content["preprocess"] = Preprocess(**{name: _tupled(value) for name, value in content["preprocess"].items()})
-        content["rule"] = EmbeddingRule(**{name: _tupled(value) for name, value in content["rule"].items()})
+        content["preprocess"] = Preprocess.from_dict(content["preprocess"])
+        content["rule"] = EmbeddingRule(**content["rule"])
         content["label_map"] = tuple((str(domain), int(pid)) for domain, pid in content["label_map"])
         content["data"], content["notes"] = tuple(content["data"]), tuple(content["notes"])
     except (TypeError, ValueError, AttributeError, PasserbyError) as error:
         raise ArtefactError(f"{path} does not describe a model that this passerby can use: {error}") from error
     return Artefact(**content)
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def load(
@@ -259,14 +256,15 @@ def load(
         rule: how outputs become vectors; None takes the artefact's own.
         batch_size: images a forward pass.
         workers: threads that decode.
-        build: makes a network of your own from the description's ``model``; None takes `models.build_model`.
+        build: makes a network of your own from the description's ``model``; None takes `models.build_model` without classes.
 
     Raises:
         ArtefactError: see `read_artefact`; or a network that this passerby does not know, or weights that do not fit it.
     """
     facts, weights = read_artefact(path)
     try:
-        model = (build or _built)(facts.model)
+        with random_state.preserved():  # the start weights that are drawn here are overwritten at once
+            model = (build or _built)(facts.model)
     except PasserbyError as error:
         raise ArtefactError(f"{path} holds a network that cannot be built here: {error}") from error
     _fill(model, weights, Path(path))
@@ -294,8 +292,8 @@ def _built(description: Mapping[str, Any]) -> nn.Module:
     known = [f.name for f in fields(ModelConfig)]
     unknown = [name for name in description if name not in known]
     if unknown:
-        raise ArtefactError(f'its description has the entry "{unknown[0]}". {nearest(unknown[0], known)}')
-    return build_model(ModelConfig(**{name: _tupled(value) for name, value in description.items()}))
+        raise ArtefactError(f'no option "{unknown[0]}". {nearest(unknown[0], known)}')
+    return build_model(ModelConfig(**description))
 
 
 def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -35,6 +35,7 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | Tens
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 _READY_BATCHES = 2
+_SIZE_ERRORS = (RuntimeError, AssertionError, ValueError)  # what networks raise on a size that they are not made for
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Embedder:
         facts: what is known of the model, for `Embeddings.meta`; `artefact.load` gives the whole file.
 
     Raises:
-        UsageError: an unknown precision, or a number out of range.
+        UsageError: an unknown precision, a number out of range, or a scale whose size the network does not take.
 
     Example::
 
@@ -114,12 +115,29 @@ class Embedder:
         self.facts = dict(facts or {})
         self.model = model.to(self.device)
         sizes = [preprocess.size] if rule.compound else [_scaled(preprocess.size, scale) for scale in rule.scales]
+        if rule.scales != (1.0,):
+            self._try_scales()
         self._transforms = [EvalTransform(replace(preprocess, size=size)) for size in sizes]
 
     @property
     def dim(self) -> int:
         """D, the length of a vector."""
         return int(self.model.embedding_dim if self.rule.kind == "embedding" else self.model.feature_dim)  # pyright: ignore
+
+    def _try_scales(self) -> None:
+        """Transformers take one size only; better to know before thousands of images are decoded."""
+        self.model.eval()
+        for scale in self.rule.scales:
+            size = _scaled(self.preprocess.size, scale)
+            try:
+                with torch.inference_mode():
+                    self.model(torch.zeros(1, 3, *size, device=self.device))
+            except _SIZE_ERRORS as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+                raise UsageError(
+                    f"scale {scale:g} gives {size[0]}x{size[1]} px, which this network does not take ({reason}): "
+                    "use scale 1 only."
+                ) from error
 
     def __call__(self, images: ImageLike | Sequence[ImageLike] | Iterable[ImageLike]) -> np.ndarray:
         """Embed one image or many.
