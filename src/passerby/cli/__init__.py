@@ -1,8 +1,8 @@
 """The command line: `passerby VERB [THING] [options]`.
 
-A verb is a module of this package with a frozen dataclass `Options` (its docstring is the help text, its field docstrings are the
-flags) and a function `run(options)`; a verb whose flags depend on its words has `main(words)` instead. Only the module of the verb
-that is asked for is imported, so `--help` is quick.
+A verb is a module of this package with a frozen dataclass `Options` (its docstring is the help text, its field docstrings are
+the flags) and a function `run(options)`; a verb whose flags depend on its words has `main(words)` instead. Only the module of the
+verb that is asked for is imported, so `--help` is quick.
 """
 
 from __future__ import annotations
