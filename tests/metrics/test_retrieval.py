@@ -379,6 +379,10 @@ REFUSED = [
     (lambda: evaluate(GOOD[0], GOOD[1][:0]), "the gallery is empty"),
     (lambda: evaluate(GOOD[0], Embeddings(np.eye(2), [1, 2], [1, 1])), "queries have 8 dimensions, the gallery 2"),
     (
+        lambda: evaluate(*(Embeddings(np.eye(2), [1, 2], [0, 0], meta={"artefact": name}) for name in ("4f", "a0"))),
+        "queries were made by artefact 4f, the gallery by a0: one model must make both.",
+    ),
+    (
         lambda: evaluate(*ONE_CAMERA),
         "every true match is in its query's own camera (query camids 3, gallery camids 3), and this convention drops those. Are "
         'the cameras read rightly? For data with one camera use same_camera "keep".',

@@ -69,8 +69,7 @@ def evaluate(
         1.0
     """
     _check_arguments(max_rank, memory_mb, threads)
-    if query.dim != gallery.dim:
-        raise EmbeddingsError(f"queries have {query.dim} dimensions, the gallery {gallery.dim}: one model must make both.")
+    _check_one_model(query, gallery)
     columns = Columns(query.pids, query.camids, query.names)
     matches = match(columns, Columns(gallery.pids, gallery.camids, gallery.names), convention)
     if (convention.multi_query != "none") != (multi_query is not None):
@@ -238,6 +237,16 @@ def _check_arguments(max_rank: int, memory_mb: float, threads: int | None) -> No
     for name, value in (("max_rank", max_rank), ("memory_mb", memory_mb), ("threads", 1 if threads is None else threads)):
         if value < 1:
             raise UsageError(f"{name} is {value}: it must be 1 or more.")
+
+
+def _check_one_model(query: Embeddings, gallery: Embeddings) -> None:
+    if query.dim != gallery.dim:
+        raise EmbeddingsError(f"queries have {query.dim} dimensions, the gallery {gallery.dim}: one model must make both.")
+    made_by = query.meta.get("artefact"), gallery.meta.get("artefact")
+    if all(made_by) and made_by[0] != made_by[1]:
+        raise EmbeddingsError(
+            f"queries were made by artefact {made_by[0]}, the gallery by {made_by[1]}: one model must make both."
+        )
 
 
 def _affine(query: Embeddings, gallery: Embeddings, convention: Convention) -> tuple[np.ndarray, np.ndarray]:
