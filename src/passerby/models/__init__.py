@@ -3,6 +3,7 @@
 from passerby.models.backbones import BACKBONES, Backbone, build_backbone, resolve_backbone
 from passerby.models.outputs import Outputs
 from passerby.models.reid import HEADS, ModelConfig, ReidModel, build_model
+from passerby.models.weights import WeightReport, find_installed_weights, load_weights
 
 __all__ = [
     "BACKBONES",
@@ -11,7 +12,10 @@ __all__ = [
     "ModelConfig",
     "Outputs",
     "ReidModel",
+    "WeightReport",
     "build_backbone",
     "build_model",
+    "find_installed_weights",
+    "load_weights",
     "resolve_backbone",
 ]

@@ -7,8 +7,8 @@ timm lacks; everything else is timm's network, its weights under timm's names.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -85,7 +85,7 @@ class Backbone(nn.Module):
         self._layout = geometry.layout
         self.stage_features: tuple[int, ...] = ()
         if is_resnet(body):
-            self.stage_features = tuple(stage["num_chs"] for stage in body.feature_info[-2:])
+            self.stage_features = tuple(stage["num_chs"] for stage in self.body.feature_info[-2:])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map of a batch.
@@ -161,11 +161,9 @@ def build_backbone(
         raise UsageError(f"image_size is {image_size}: give height and width in px.")
     size = (int(image_size[0]), int(image_size[1]))
 
-    def make() -> nn.Module:
-        return make_body(canonical, size, last_stride=last_stride, drop_path=drop_path, usam=usam)
-
-    geometry = _geometry(make, canonical, size)
-    body = make()
+    options = (canonical, size, last_stride, float(drop_path), bool(usam))
+    geometry = _geometry(*options)
+    body = make_body(*options)
     _drop_unused(body, geometry.unused)
     return Backbone(canonical, body, geometry, size)
 
@@ -175,11 +173,12 @@ def _run(body: Any, x: Tensor) -> Tensor:
     return body.forward_features(x) if hasattr(body, "forward_features") else body(x)
 
 
-def _geometry(make: Callable[[], nn.Module], name: str, size: tuple[int, int]) -> _Geometry:
+@lru_cache(maxsize=64)
+def _geometry(name: str, size: tuple[int, int], last_stride: int, drop_path: float, usam: bool) -> _Geometry:
     """Build and run the network on the meta device, which computes shapes only: it takes no memory and draws no random number."""
     try:
         with torch.device("meta"), torch.enable_grad():
-            body = make().eval()
+            body = make_body(name, size, last_stride, drop_path, usam).eval()
             found = _run(body, torch.empty(2, 3, *size))
             if not isinstance(found, Tensor) or found.ndim not in (3, 4):
                 raise UsageError(f"{name} gives no feature map, so it cannot be a backbone. Try resnet50, osnet_x1_0 or swin.")

@@ -16,7 +16,7 @@ from passerby.torchvision_repair import repair_torchvision
 __all__ = ["IBN_A", "OWN", "import_timm", "is_resnet", "make_body"]
 
 
-def make_body(name: str, size: tuple[int, int], *, last_stride: int, drop_path: float, usam: bool) -> nn.Module:
+def make_body(name: str, size: tuple[int, int], last_stride: int, drop_path: float, usam: bool) -> nn.Module:
     """Make the network of a canonical name, with fresh weights and without classifier; see `backbones.build_backbone`.
 
     Raises:
@@ -71,7 +71,8 @@ def _timm_body(name: str, size: tuple[int, int], drop_path: float) -> nn.Module:
 
     if isinstance(body, DenseNet):
         # The published baseline pools the last norm's output; timm's norm brings a ReLU with it.
-        body.features.norm5.act = nn.Identity()
+        features: Any = body.features
+        features.norm5.act = nn.Identity()
     return body
 
 
@@ -110,7 +111,8 @@ def _keep_last_resolution(body: Any, name: str) -> None:
     if is_resnet(body):
         resnets.keep_last_resolution(body, name)
     elif isinstance(body, DenseNet):
-        body.features.transition3.pool.stride = 1  # kernel 2 stays, as published: 16x8 becomes 15x7
+        features: Any = body.features
+        features.transition3.pool.stride = 1  # kernel 2 stays, as published: 16x8 becomes 15x7
     elif name == "mobilenet_v2":
         body.features[14].conv[1][0].stride = (1, 1)
     else:

@@ -190,6 +190,6 @@ def _check_stripes(backbone: Backbone, parts: int) -> None:
         raise UsageError(f"{backbone.name} gives tokens, pcb cuts a map into stripes: take a convolutional backbone or swin.")
     if backbone.map_size[0] < parts:
         raise UsageError(
-            f"{backbone.name} makes a map {backbone.map_size[0]} high from {height}x{width} px, too low for {parts} stripes: take "
-            "a higher image (published 384x192), last_stride 1, or fewer parts."
+            f"{backbone.name} makes a map {backbone.map_size[0]} high from {height}x{width} px, too low for {parts} stripes: "
+            "take a higher image (published 384x192), last_stride 1, or fewer parts."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import pickletools
 import re
 import zipfile
 from collections.abc import Mapping
@@ -97,7 +98,7 @@ def _read_torch(file: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)|class ([\w.]+)", str(error))
-        if found is None:
+        if found is None or not _is_whole(file):
             raise ArtefactError(f"{file} is cut short or damaged: get it again.") from error
         raise ArtefactError(
             f"{file} holds more than tensors ({found[1] or found[2]}) and loading it would run code, so it is not loaded: where "
@@ -105,6 +106,20 @@ def _read_torch(file: Path) -> Any:
         ) from error
     except _DAMAGED as error:
         raise ArtefactError(f"{file} is cut short or damaged: get it again.") from error
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether the pickles of a file in the old form end; cut in the middle of a name, they seem to ask for an unknown class."""
+    if zipfile.is_zipfile(file):
+        return True
+    with file.open("rb") as opened:
+        try:
+            for _ in range(4):  # magic number, version, system, content
+                for _ in pickletools.genops(opened):
+                    pass
+        except ValueError:
+            return False
+    return True
 
 
 def _numpy_scalars() -> AbstractContextManager[Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from torch import Tensor, nn
 
 from passerby.models.backbones import Backbone
 
-__all__ = ["Arranged", "arrange"]
+__all__ = ["Arranged", "arrange", "is_counter"]
 
 _WRAPPING = (
     "module.",
@@ -27,21 +28,23 @@ _IN_TORCHVISION_ORDER = re.compile(r"(mobilenet_v2|mobilenetv2_100|efficientnet_
 """Backbones whose tensors come in the order of torchvision's network of the same name."""
 
 
-@dataclass
+Named: TypeAlias = "dict[str, tuple[str, Tensor]]"
+"""Name here -> name in the file, and the tensor."""
+
+
+@dataclass(frozen=True)
 class Arranged:
     """Tensors of a file under the names of this package.
 
     Attributes:
         layout: whose names the file has.
-        body: name in `Backbone.body` -> tensor.
-        head: name in `ReidModel.head` -> tensor.
-        source: (``body`` or ``head``, name) -> name in the file.
+        body: by name in `Backbone.body`; names that it has not are in here too.
+        head: by name in `ReidModel.head`, likewise.
     """
 
     layout: str
-    body: dict[str, Tensor] = field(default_factory=dict)
-    head: dict[str, Tensor] = field(default_factory=dict)
-    source: dict[tuple[str, str], str] = field(default_factory=dict)
+    body: Named
+    head: Named
 
 
 def arrange(weights: Mapping[str, Tensor], backbone: Backbone) -> Arranged:
@@ -51,24 +54,19 @@ def arrange(weights: Mapping[str, Tensor], backbone: Backbone) -> Arranged:
         weights: as in the file.
         backbone: what they are meant for.
     """
-    bare = {_bare(name): name for name in weights}
+    bare = {_bare(name): (name, tensor) for name, tensor in weights.items()}
     ours = any(_OWN_BODY.search(name) for name in weights)
     layumi = any(_LAYUMI_HEAD.match(name) for name in bare)
-    arranged = Arranged("passerby" if ours else "layumi" if layumi else _family(backbone))
-    body: dict[str, Tensor] = {}
-    for name, original in bare.items():
-        of_head = _own_head_name(name) if ours else _layumi_head_name(name, weights, bare)
+    given: Named = {}
+    head: Named = {}
+    for name, entry in bare.items():
+        of_head = _own_head_name(name) if ours else _layumi_head_name(name, bare)
         if of_head is None:
-            body[name] = weights[original]
+            given[name] = entry
         else:
-            arranged.head[of_head] = weights[original]
-            arranged.source["head", of_head] = original
-    arranged.body = _body_names(body, backbone, arranged)
-    by_address = {tensor.data_ptr(): name for name, tensor in weights.items()}
-    for name, tensor in arranged.body.items():
-        same_name = bare.get(name)
-        arranged.source["body", name] = same_name or by_address.get(tensor.data_ptr(), name)
-    return arranged
+            head[of_head] = entry
+    layout, body = _body_names(given, backbone)
+    return Arranged("passerby" if ours else "layumi" if layumi else layout, body, head)
 
 
 def _bare(name: str) -> str:
@@ -91,7 +89,7 @@ def _own_head_name(name: str) -> str | None:
     return name.removeprefix("head.") if name.startswith("head.") else None
 
 
-def _layumi_head_name(name: str, weights: Mapping[str, Tensor], bare: Mapping[str, str]) -> str | None:
+def _layumi_head_name(name: str, bare: Named) -> str | None:
     found = _LAYUMI_HEAD.match(name)
     if found is None:
         return None
@@ -101,49 +99,45 @@ def _layumi_head_name(name: str, weights: Mapping[str, Tensor], bare: Mapping[st
         return f"{block}.classifier.{what}"
     # The linear layer is at position 0 and its BN at 1; without a linear layer the BN moves to 0.
     first = bare.get(f"classifier{stripe}.add_block.0.weight")
-    is_linear = number == "0" and first is not None and weights[first].ndim == 2
+    is_linear = number == "0" and first is not None and first[1].ndim == 2
     return f"{block}.reduce.{what}" if is_linear else f"{block}.norm.{what}"
 
 
-def _body_names(given: dict[str, Tensor], backbone: Backbone, arranged: Arranged) -> dict[str, Tensor]:
-    """Rename by the rules that lead to the most names of the network; plain names win a draw."""
+def _body_names(given: Named, backbone: Backbone) -> tuple[str, Named]:
+    """Rename by the rule that leads to the most tensors of the network; plain names win a draw."""
     wanted = backbone.body.state_dict()
-    best = given
-    for layout, candidate in _candidates(given, backbone, wanted):
-        if _fitting(candidate, wanted) > _fitting(best, wanted):
+    best = (_family(backbone), given)
+    for candidate in _candidates(given, backbone, wanted):
+        if _fitting(candidate[1], wanted) > _fitting(best[1], wanted):
             best = candidate
-            arranged.layout = layout if arranged.layout not in ("layumi", "passerby") else arranged.layout
     return best
 
 
-def _candidates(
-    given: dict[str, Tensor], backbone: Backbone, wanted: Mapping[str, Tensor]
-) -> Iterable[tuple[str, dict[str, Tensor]]]:
+def _candidates(given: Named, backbone: Backbone, wanted: Mapping[str, Tensor]) -> Iterator[tuple[str, Named]]:
     if _fitting(given, wanted) == len(wanted):
         return
-    yield "torchvision before 0.2", {_OLD_DENSE.sub(r"\1\2.", name): tensor for name, tensor in given.items()}
+    yield "torchvision before 0.2", {_OLD_DENSE.sub(r"\1\2.", name): entry for name, entry in given.items()}
     if _IN_TORCHVISION_ORDER.match(backbone.name):
         yield "torchvision", _by_order(given, wanted)
     yield "the authors' own", _by_timm(given, backbone.body)
 
 
-def _fitting(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> int:
-    return sum(name in wanted and tensor.shape == wanted[name].shape for name, tensor in given.items())
+def _fitting(given: Named, wanted: Mapping[str, Tensor]) -> int:
+    return sum(name in wanted and tensor.shape == wanted[name].shape for name, (_, tensor) in given.items())
 
 
-def _by_order(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _by_order(given: Named, wanted: Mapping[str, Tensor]) -> Named:
     """torchvision's `features` under the names of another writing of the same network: same tensors, same order, other names."""
-    theirs = [tensor for name, tensor in given.items() if name.startswith("features.") and not _is_counter(name)]
-    ours = [name for name in wanted if not _is_counter(name)]
-    if len(theirs) != len(ours):
+    theirs = [entry for name, entry in given.items() if name.startswith("features.") and not is_counter(name)]
+    ours = {name: tensor for name, tensor in wanted.items() if not is_counter(name)}
+    pairs = list(zip(ours.items(), theirs, strict=False))
+    if len(theirs) != len(ours) or any(_flat(own) != _flat(tensor) for (_, own), (_, tensor) in pairs):
         return {}
-    pairs = list(zip(ours, theirs, strict=True))
-    if any(_flat(wanted[name]) != _flat(tensor) for name, tensor in pairs):
-        return {}
-    return {name: tensor if tensor.shape == wanted[name].shape else tensor.view_as(wanted[name]) for name, tensor in pairs}
+    return {name: (source, tensor.view(own.shape)) for (name, own), (source, tensor) in pairs}
 
 
-def _is_counter(name: str) -> bool:
+def is_counter(name: str) -> bool:
+    """Whether a tensor only counts batches; old files lack these, and with a fixed momentum no result depends on them."""
     return name.endswith("num_batches_tracked")
 
 
@@ -151,12 +145,18 @@ def _flat(tensor: Tensor) -> tuple[int, ...]:
     return tuple(size for size in tensor.shape if size != 1)
 
 
-def _by_timm(given: dict[str, Tensor], body: nn.Module) -> dict[str, Tensor]:
+def _by_timm(given: Named, body: nn.Module) -> Named:
     """timm's own conversion for this family: names of the original release, position tables resized to another image size."""
     convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
     if convert is None:
         return {}
     try:
-        return dict(convert(dict(given), body))
+        converted = convert({name: tensor for name, (_, tensor) in given.items()}, body)
     except (KeyError, AttributeError, IndexError, ValueError, RuntimeError, TypeError, AssertionError):
-        return {}  # a file of another network; the share that matches says so below
+        return {}  # a file of another network; the caller finds that too little of it fits
+    sources = {id(tensor): source for source, tensor in given.values()}
+    found: Named = {}
+    for name, tensor in converted.items():
+        kept = given[name][0] if name in given else name  # a resized tensor is a new one under its old name
+        found[name] = (sources.get(id(tensor), kept), tensor)
+    return found

@@ -14,7 +14,7 @@ from passerby.errors import ArtefactError, UsageError, listing
 from passerby.models.backbones import Backbone, resolve_backbone
 from passerby.models.reid import ReidModel
 from passerby.models.weight_files import read_weights
-from passerby.models.weight_layouts import arrange
+from passerby.models.weight_layouts import arrange, is_counter
 
 __all__ = ["WeightReport", "find_installed_weights", "load_weights"]
 
@@ -34,7 +34,8 @@ class WeightReport:
         missing: names of the tensors that the file lacks; they stay as they were.
         dropped: names, in the file, of the tensors that have no place in the network.
         misfits: the part of `dropped` whose place in the head has another shape, mostly classifiers of other identities.
-        share: fraction of the backbone's tensors that were loaded.
+        share: fraction of the backbone's kernels (tensors of two or more dimensions) that were loaded. Norms do not count:
+            some networks differ in these alone (a ResNet and its IBN-a).
     """
 
     path: Path
@@ -47,9 +48,8 @@ class WeightReport:
     share: float
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.path.name} ({self.layout} names): {len(self.matched)} tensors loaded, {self.share:.0%} of {self.backbone}"
-        ]
+        loaded = f"{len(self.matched)} tensors loaded, {self.share:.0%} of the kernels of {self.backbone}"
+        lines = [f"{self.path.name} ({self.layout} names): {loaded}"]
         if self.missing:
             lines.append(f"missing in the file, left as they were: {len(self.missing)} ({listing(self.missing)})")
         if self.dropped:
@@ -59,7 +59,7 @@ class WeightReport:
         return "\n".join(lines)
 
 
-def load_weights(module: ReidModel | Backbone, path: str | os.PathLike[str], *, min_share: float = 0.5) -> WeightReport:
+def load_weights(module: ReidModel | Backbone, path: str | os.PathLike[str], *, min_share: float = 0.9) -> WeightReport:
     """Load weights from a local file, whatever common layout it has.
 
     Understood are the names of timm, torchvision, torchreid, layumi/Person_reID_baseline_pytorch and passerby, behind ``module.``
@@ -69,13 +69,13 @@ def load_weights(module: ReidModel | Backbone, path: str | os.PathLike[str], *, 
     Args:
         module: a `ReidModel`, whose head is loaded too where the file has one that fits, or a `Backbone`.
         path: ``.safetensors``, or what `torch.save` wrote.
-        min_share: least fraction of the backbone's tensors that must be in the file, above 0 and at most 1.
+        min_share: least fraction of the backbone's kernels that must be in the file, above 0 and at most 1.
 
     Returns:
         What matched, was missing and was dropped; print it.
 
     Raises:
-        ArtefactError: an unreadable file (see `read_weights`), too few tensors of this backbone, one of another shape, or NaN.
+        ArtefactError: an unreadable file (see `read_weights`), too few kernels of this backbone, one of another shape, or NaN.
         UsageError: `min_share` out of range.
     """
     if not 0 < min_share <= 1:
@@ -86,52 +86,42 @@ def load_weights(module: ReidModel | Backbone, path: str | os.PathLike[str], *, 
     arranged = arrange(weights, backbone)
 
     own_body = backbone.body.state_dict()
-    body = {name: tensor for name, tensor in arranged.body.items() if name in own_body}
+    body = {name: tensor for name, (_, tensor) in arranged.body.items() if name in own_body}
     _check_shapes(file, backbone.name, body, own_body)
-    countable = [name for name in own_body if not name.endswith("num_batches_tracked")]
-    share = sum(name in body for name in countable) / max(1, len(countable))
+    kernels = [name for name, tensor in own_body.items() if tensor.ndim > 1]
+    share = sum(name in body for name in kernels) / max(1, len(kernels))
     if share < min_share:
         raise ArtefactError(
-            f"{file} matches {share:.0%} of the {len(countable)} tensors of {backbone.name}, {min_share:.0%} are needed. "
-            f'It begins with "{next(iter(weights))}", the network with "{countable[0]}". Is it the file of another backbone?'
+            f"{file} holds {share:.0%} of the {len(kernels)} kernels of {backbone.name}, {min_share:.0%} are needed. "
+            f'It begins with "{next(iter(weights))}", the network with "{kernels[0]}". Is it the file of another backbone?'
         )
     own_head = module.head.state_dict() if isinstance(module, ReidModel) else {}
-    head = {name: tensor for name, tensor in arranged.head.items() if name in own_head and tensor.shape == own_head[name].shape}
+    head = {name: tensor for name, (_, tensor) in arranged.head.items() if _fits(name, tensor, own_head)}
     _check_finite(file, {**body, **head})
-    return _fill(module, backbone, weights, (body, head), arranged.source, file, arranged.layout, share)
 
-
-def _fill(
-    module: ReidModel | Backbone,
-    backbone: Backbone,
-    weights: dict[str, Tensor],
-    chosen: tuple[dict[str, Tensor], dict[str, Tensor]],
-    source: dict[tuple[str, str], str],
-    file: Path,
-    layout: str,
-    share: float,
-) -> WeightReport:
-    prefixes = {"body": "backbone.body." if isinstance(module, ReidModel) else "body.", "head": "head."}
-    loaded = {prefixes[part] + name: tensor for part, kept in zip(prefixes, chosen, strict=True) for name, tensor in kept.items()}
+    to_body = "backbone.body." if isinstance(module, ReidModel) else "body."
+    loaded = {to_body + name: tensor for name, tensor in body.items()} | {f"head.{name}": head[name] for name in head}
     module.load_state_dict(loaded, strict=False)
-    used = {source[part, name] for part, kept in zip(prefixes, chosen, strict=True) for name in kept}
-    own = module.state_dict()
+    used = {arranged.body[name][0] for name in body} | {arranged.head[name][0] for name in head}
     misfits = (
-        f"{source[part, name]} {tuple(weights[source[part, name]].shape)} not {tuple(own[prefixes[part] + name].shape)}"
-        for part, name in source
-        if source[part, name] not in used and prefixes[part] + name in own and part == "head"
+        f"{source} {tuple(tensor.shape)} not {tuple(own_head[name].shape)}"
+        for name, (source, tensor) in arranged.head.items()
+        if name in own_head and name not in head
     )
-    ignored = ("num_batches_tracked",)
     return WeightReport(
         path=file,
-        layout=layout,
+        layout=arranged.layout,
         backbone=backbone.name,
-        matched=tuple(name for name in own if name in loaded),
-        missing=tuple(name for name in own if name not in loaded and not name.endswith(ignored)),
-        dropped=tuple(name for name in weights if name not in used and not name.endswith(ignored)),
+        matched=tuple(loaded),
+        missing=tuple(name for name in module.state_dict() if name not in loaded and not is_counter(name)),
+        dropped=tuple(name for name in weights if name not in used and not is_counter(name)),
         misfits=tuple(misfits),
         share=share,
     )
+
+
+def _fits(name: str, tensor: Tensor, own: dict[str, Tensor]) -> bool:
+    return name in own and tensor.shape == own[name].shape
 
 
 def _check_shapes(file: Path, backbone: str, body: dict[str, Tensor], own: dict[str, Tensor]) -> None:
