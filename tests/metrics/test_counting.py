@@ -27,7 +27,7 @@ SIMILAR = [[9, 8, 7, 6, 5, 4, 8, 1], [9, 8, 7, 6, 5, 4, 3, 2]]
 
 @pytest.mark.parametrize("kernel", ["numba", "numpy"])
 def test_hand_worked_ranks(kernel):
-    """Query 0: right at 9, 7 and 1 (cameras 2, 1, 2); wrong at 8, 8, 6, 4. Query 1: right at 6 and 3 (camera 2); wrong 9, 7, 5."""
+    """Query 0: right at 9, 7, 1 (cameras 2, 1, 2); wrong at 8, 8, 6, 4. Query 1: right at 6 and 3 (camera 2); wrong 9, 7, 5."""
     found = ranks(choose_kernel(kernel, 0), SIMILAR)
     assert found.start.tolist() == [0, 3, 5]
     assert found.rank.tolist() == [1, 4, 7, 3, 5]
