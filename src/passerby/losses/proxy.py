@@ -15,9 +15,6 @@ from passerby.losses.precision import fp32
 
 __all__ = ["ArcFace", "CosFace", "SphereFace"]
 
-# cos(0) has an infinite slope as a function of the cosine; an image on its class weight would make the gradient NaN.
-_LARGEST_COSINE = 1 - 1e-6
-
 
 class _ClassWeightLoss(nn.Module):
     """Softmax over cosines to one weight vector a class, the true class's angle enlarged by a margin.
@@ -32,9 +29,9 @@ class _ClassWeightLoss(nn.Module):
             raise UsageError(f"class weights for {num_classes} classes of {embedding_dim} dimensions: both must be 1 or more.")
         if not (math.isfinite(margin) and math.isfinite(scale) and margin >= 0 and scale > 0):
             raise UsageError(f"margin is {margin} and scale is {scale}: the margin must be 0 or more, the scale above 0.")
-        from pytorch_metric_learning import losses
+        from passerby.losses.angular import ANGULAR, BoundedCosine
 
-        self.loss = getattr(losses, loss)(num_classes, embedding_dim, margin=margin, scale=scale, distance=_bounded_cosine())
+        self.loss = ANGULAR[loss](num_classes, embedding_dim, margin=margin, scale=scale, distance=BoundedCosine())
 
     @property
     def weights(self) -> nn.Parameter:
@@ -71,7 +68,7 @@ class ArcFace(_ClassWeightLoss):
     """
 
     def __init__(self, num_classes: int, embedding_dim: int, *, margin_deg: float = 28.6, scale: float = 64.0) -> None:
-        super().__init__(num_classes, embedding_dim, "ArcFaceLoss", margin_deg, scale)
+        super().__init__(num_classes, embedding_dim, "arcface", margin_deg, scale)
 
 
 class CosFace(_ClassWeightLoss):
@@ -88,7 +85,7 @@ class CosFace(_ClassWeightLoss):
     """
 
     def __init__(self, num_classes: int, embedding_dim: int, *, margin: float = 0.35, scale: float = 64.0) -> None:
-        super().__init__(num_classes, embedding_dim, "CosFaceLoss", margin, scale)
+        super().__init__(num_classes, embedding_dim, "cosface", margin, scale)
 
 
 class SphereFace(_ClassWeightLoss):
@@ -112,14 +109,4 @@ class SphereFace(_ClassWeightLoss):
     def __init__(self, num_classes: int, embedding_dim: int, *, margin: int = 4, scale: float = 1.0) -> None:
         if margin != int(margin) or margin < 1:
             raise UsageError(f"the margin of SphereFace multiplies the angle: {margin} is not a whole number of 1 or more.")
-        super().__init__(num_classes, embedding_dim, "SphereFaceLoss", int(margin), scale)
-
-
-def _bounded_cosine() -> nn.Module:
-    from pytorch_metric_learning.distances import CosineSimilarity
-
-    class BoundedCosine(CosineSimilarity):
-        def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
-            return super().compute_mat(query_emb, ref_emb).clamp(-_LARGEST_COSINE, _LARGEST_COSINE)
-
-    return BoundedCosine()
+        super().__init__(num_classes, embedding_dim, "sphere", int(margin), scale)
