@@ -79,8 +79,8 @@ def test_class_weights_survive_copy_and_state(batch):
     other = make_losses(["sphere", "circle", "arcface"], num_classes=10, embedding_dim=6)
     other.load_state_dict(losses.state_dict())
     for twin in (other, copy.deepcopy(losses)):
-        assert {name: float(v) for name, v in twin(vectors, labels).items()} == {
-            name: float(v) for name, v in losses(vectors, labels).items()
+        assert {name: v.item() for name, v in twin(vectors, labels).items()} == {
+            name: v.item() for name, v in losses(vectors, labels).items()
         }
 
 
