@@ -17,6 +17,7 @@ The data must have: identities with at least one image each; two or more images 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -146,8 +147,10 @@ class Config:
     losses: tuple[str, ...] = ()
     """further terms beside the cross-entropy, NAME or NAME:WEIGHT: circle triplet triplet-hard contrastive lifted instance
     instance-id arcface cosface sphere"""
+    search_before_neck: bool = False
+    """bnneck: search with the feature before the neck, not with the one after it"""
     metric_before_dropout: bool = False
-    """pair losses see the feature before the dropout (published: after it)"""
+    """block: pair losses see the feature before the dropout (published: after it)"""
     instance_gamma: float = 32.0
     """scale of the instance losses"""
     adversarial: float = 0.0
@@ -215,6 +218,7 @@ def model_config(config: Config) -> ModelConfig:
         dropout=config.dropout,
         classifier_std=config.classifier_std,
         metric_before_dropout=config.metric_before_dropout,
+        search_before_neck=config.search_before_neck,
     )
 
 
@@ -308,7 +312,9 @@ class BaselineStep:
             outputs = self.parallel(images)
         parts = {"ce": cross_entropy(outputs.logits, batch.labels, smoothing=self.config.label_smoothing)}
         if self.losses.terms:
-            parts |= self.losses(gather(outputs.embedding), gather(batch.labels))
+            # BNNeck's point: pair losses see the feature before the norm, the classifier the one after it.
+            seen = outputs.feature if self.config.head == "bnneck" else outputs.embedding
+            parts |= self.losses(gather(seen), gather(batch.labels))
         if self.config.adversarial and self.clock.step % self.config.adversarial_every == 0:
             parts["adversarial"] = self.config.adversarial * self._adversarial(images, batch.labels)
         if generated and self.clock.epoch >= _LATE * self.config.epochs and self._averaged:
@@ -443,6 +449,11 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
         )
     if config.generated is None:
         return loader
+    if math.ceil(_LATE * config.epochs) >= config.epochs - 1:
+        raise UsageError(
+            f"epochs is {config.epochs}: generated images join after the first averaged epoch, at 80 % of the run. "
+            "Give 10 or more."
+        )
     here, split = world(), unlabelled(config.generated)
     size = max(8, config.batch_size // 2)
     order = ShuffleSampler(len(split), size, seed=config.seed, rank=here.rank, world=here.size)
