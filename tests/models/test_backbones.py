@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -55,6 +57,11 @@ def test_every_name_in_the_table_is_known():
         assert name in OWN or name in IBN_A or timm.is_model(name)
     assert set(OWN) | set(IBN_A) <= set(BACKBONES)
     assert resolve_backbone("vit_base_patch16_dinov3.lvd1689m") == "vit_base_patch16_dinov3.lvd1689m"  # timm's own names pass
+
+
+def test_the_page_about_networks_names_every_backbone():
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    assert [name for name in (*BACKBONES, *BACKBONES.values()) if f"`{name}`" not in page] == []
 
 
 def test_the_trial_run_draws_no_random_number_and_leaves_norms_alone():
