@@ -1,11 +1,15 @@
 """The release's own structure: HDF5 references to cells of references to transposed pictures, empty cells as two zeros."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from passerby import datasets
 from passerby.datasets.cuhk03_release import extracted
+from passerby.datasets.cuhk03_release import new_protocol as read_protocol
+from passerby.datasets.cuhk03_release import test_people as check_people
 from passerby.errors import DataError, MissingDependencyError
 
 h5py = pytest.importorskip("h5py", reason="the CUHK03 release is an HDF5 file; h5py is not installed")
@@ -196,6 +200,26 @@ def test_damaged_files(release, message):
     text = message(DataError, lambda: datasets.read("cuhk03-classic-labeled", release))
     assert text.startswith('"ROOT/cuhk03/cuhk03_release/cuhk-03.mat" is no HDF5 file, or truncated: ')
     assert not [path for path in release.iterdir() if path.name.startswith("images")]
+
+
+def test_files_that_vanish_before_they_are_opened(tmp_path, message):
+    assert message(DataError, lambda: check_people(tmp_path)) == 'cuhk-03.mat missing from "ROOT".'
+    assert message(DataError, lambda: read_protocol(tmp_path, "x.mat")) == 'x.mat missing from "ROOT".'
+
+
+def test_two_processes_that_unpack_at_once_agree(release, monkeypatch):
+    """The second one finds the folder of the first when it wants to put its own there."""
+    rename = type(release).rename
+
+    def first_comes_another(part, folder):
+        shutil.copytree(part, folder)
+        return rename(part, folder)
+
+    monkeypatch.setattr(type(release), "rename", first_comes_another)
+    folder = extracted(release, "labeled")
+    assert len(list(folder.iterdir())) == 4 * sum(PEOPLE) + len(PEOPLE)
+    assert [path.name for path in release.iterdir()].count("images_labeled") == 1
+    assert not [path for path in release.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize("gone", ["labeled", "testsets"])

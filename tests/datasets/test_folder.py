@@ -1,6 +1,7 @@
 import pytest
 
 from passerby import datasets
+from passerby.datasets import DATASETS
 from passerby.errors import DataError
 
 
@@ -112,6 +113,12 @@ def test_some_names_without_a_camera(tmp_path, draw, message):
         'no camera in the names "1/b.jpg" (1 of 2 images), '
         'while others name one, like "a_c1.jpg": write _cN into all names or into none.'
     )
+
+
+def test_folders_that_hold_nothing(tmp_path, message):
+    (tmp_path / "data" / "anna").mkdir(parents=True)
+    (fault,) = DATASETS["folder"].scan(tmp_path / "data").faults
+    assert fault.text == f'no images in the folders of "{tmp_path}/data". One folder a person, with its images, is needed.'
 
 
 def test_images_outside_of_any_person(tmp_path, draw, message):

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passerby import datasets
+from passerby.datasets import DATASETS
 from passerby.datasets.manifest import scan_manifest, write_manifest
 from passerby.errors import DataError, MissingDependencyError
 from passerby.records import Record, Split
@@ -111,6 +112,29 @@ def test_a_missing_column(table, message):
     )
     root = table([], "")
     assert "it has none." in message(DataError, lambda: datasets.read("manifest", root))
+
+
+def test_an_image_in_no_folder_at_all(table, message):
+    root = table(["gone/a.jpg,1,0,train,,\n"])
+    assert '"gone/a.jpg"' in message(DataError, lambda: datasets.read("manifest", root))
+
+
+def test_a_folder_without_a_table(tmp_path, message):
+    assert message(DataError, lambda: DATASETS["manifest"].scan(tmp_path)) == (
+        '"ROOT" holds none of manifest.csv, manifest.parquet.'
+    )
+
+
+def test_a_parquet_column_of_fractions(tmp_path, draw, message):
+    arrow = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    import pyarrow.parquet as parquet
+
+    draw(tmp_path / "a.jpg")
+    columns = {"path": ["a.jpg"], "pid": [1.5], "camid": [0], "split": ["train"]}
+    parquet.write_table(arrow.table(columns), tmp_path / "manifest.parquet")
+    assert message(DataError, lambda: datasets.read("manifest", tmp_path)) == (
+        '"ROOT/manifest.parquet", row 1: pid "1.5" is no whole number.'
+    )
 
 
 def test_a_short_and_a_long_row(table, message):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from passerby import datasets
 from passerby.datasets.mot import find_sequences, track_pid
-from passerby.datasets.video_frames import frames, open_frames
+from passerby.datasets.video_frames import _guarded, frames, open_frames
 from passerby.errors import DataError, MissingDependencyError
 
 ROW = "{},1,1,1,20,50,1,1,1.0\n"
@@ -107,6 +107,17 @@ def test_what_is_no_video(tmp_path, mot, message):
     text = message(DataError, lambda: datasets.prepare(root, tmp_path / "out"))
     assert text.startswith('"ROOT/walks/north.mp4" is no video that can be read: ')
     assert not (tmp_path / "out").exists()
+
+
+def test_a_video_that_breaks_off(tmp_path, message):
+    error = pytest.importorskip("av.error", reason="video needs PyAV")
+
+    def decoded():
+        yield "a frame"
+        raise error.InvalidDataError(1, "Invalid data found")
+
+    text = message(DataError, lambda: list(_guarded(decoded(), tmp_path / "a.mp4")))
+    assert text == 'video "ROOT/a.mp4" breaks off: Invalid data found. Copy it again.'
 
 
 def test_sound_is_no_video(tmp_path, message):

@@ -43,6 +43,7 @@ def test_mot_boxes_become_crops_of_the_right_frame(mot, tmp_path, level, short):
         with Image.open(record.path) as image:
             assert image.size == (20, 45)
             assert np.abs(np.asarray(image).astype(int) - level(record.frame)).max() <= 4
+    assert datasets.read("manifest", out) == data
     assert data.notes == (
         HALVES,
         "no official split: passerby held out 0.5 of the people, drawn with seed 0 for evaluation, "

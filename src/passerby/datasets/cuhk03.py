@@ -24,7 +24,7 @@ __all__ = ["CUHK03_DETECTED", "CUHK03_LABELED", "CUHK03_NP_DETECTED", "CUHK03_NP
 
 Boxes = Literal["detected", "labeled"]
 RULE = NameRule("CUHK03", re.compile(r"(?P<pid>\d+)_c(?P<cam>\d)(?![\ds]|_f)"), "0001_c1_1.png", cameras=2)
-EXTRACTED = re.compile(r"(?P<pair>\d+)_(?P<person>\d+)_(?P<view>[12])_(?P<image>\d+)\.png")
+EXTRACTED = re.compile(r"\d+_\d+_[12]_\d+\.png")  # camera pair, person, view, image
 _DOMAIN = "cuhk03"
 _SUBSETS = ("train", "query", "gallery")
 
@@ -82,7 +82,7 @@ def _scan_new(boxes: Boxes, name: str, root: Path) -> Scan:
     faults: list[Fault] = []
     for subset, rows in protocol.items():
         paths = {image: images / f"{Path(image).stem}.png" for image, _ in rows}
-        gone = {image for image, path in paths.items() if not path.is_file()}
+        gone = {image for image, path in paths.items() if not (EXTRACTED.fullmatch(path.name) and path.is_file())}
         faults += _absent(config_name(boxes), gone, len(rows))
         splits[subset] = Split(tuple(sorted((_record(paths[i], pid) for i, pid in rows if i not in gone), key=_by_path)))
     return Scan(reid_data(name, splits), tuple(faults))
@@ -105,17 +105,11 @@ def _absent(config: str, gone: Iterable[str], total: int) -> list[Fault]:
 
 def _record(path: Path, pid: int | None = None) -> Record:
     """A record of an extracted image; without `pid` the person is camera pair and number: 10000 * pair + person."""
-    match = EXTRACTED.fullmatch(path.name)
-    if match is None:
-        raise ValueError(path.name)
-    own = 10_000 * int(match["pair"]) + int(match["person"])
-    return Record(path, own if pid is None else pid, int(match["view"]) - 1, _DOMAIN, int(match["image"]))
+    pair, person, view, image = map(int, path.stem.split("_"))
+    return Record(path, 10_000 * pair + person if pid is None else pid, view - 1, _DOMAIN, image)
 
 
 def _scan_classic(boxes: Boxes, name: str, root: Path) -> Scan:
-    if find_file(root, RELEASE) is None:
-        text = f'{RELEASE} missing from "{shown(root)}": the 20 classic splits are in the release only. Ask its owners for it.'
-        return Scan(ReidData(name), (Fault("missing-lists", text),))
     folder = extracted(root, boxes)
     images = [_record(path) for path in sorted(folder.iterdir()) if EXTRACTED.fullmatch(path.name)]
     trials = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from passerby.datasets.layouts import Fault, Layout, Scan, absent_fault, duplicate_paths, reid_data
-from passerby.datasets.walking import absent, is_clutter, shown
+from passerby.datasets.walking import absent, shown
 from passerby.errors import DataError, MissingDependencyError, listing, nearest
 from passerby.files import replacing
 from passerby.records import Record, Split
@@ -147,7 +147,7 @@ def _recognise(root: Path) -> bool:
 
 def _scan(root: Path) -> Scan:
     table = find_manifest(root)
-    if table is None or is_clutter(table.name):
+    if table is None:
         raise DataError(f'"{shown(root)}" holds none of {listing(MANIFEST_NAMES)}.')
     return scan_manifest(table, MANIFEST.name)
 
