@@ -1,13 +1,13 @@
 """Images to vectors: one trained network with everything that must be done to an image before and to a vector after it.
 
-Pictures are decoded and resized to uint8 in threads while the network works on the batch before; only whole batches become
-floats.
+Pictures are decoded and resized to uint8 in threads; only whole batches become floats.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +34,7 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | Tens
 """A file, a PIL image, an (H, W, 3) uint8 array, or a (3, H, W) tensor (uint8, or float from 0 to 1)."""
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-_READY_BATCHES = 2
+_SLICE = 8  # images a task of a decoding thread: few enough to share a batch out, enough to make handing over cheap
 _SIZE_ERRORS = (RuntimeError, AssertionError, ValueError)  # what networks raise on a size that they are not made for
 
 
@@ -81,7 +81,7 @@ class Embedder:
         device: ``cpu``, ``cuda``, ...
         precision: of the forward pass, ``fp32``, ``bf16`` or ``fp16``; sums and normalisation are always fp32.
         batch_size: images a forward pass.
-        workers: threads that decode; None takes one on up to four cores, else four.
+        workers: threads that decode; None takes as many as torch computes with on a CPU, else one a core, at most 16.
         facts: what is known of the model, for `Embeddings.meta`; `artefact.load` gives the whole file.
 
     Raises:
@@ -111,7 +111,11 @@ class Embedder:
             raise UsageError(f"batch_size is {batch_size} and workers is {workers}: both count, so 1 is the least.")
         self.device, self.precision, self.preprocess, self.rule = torch.device(device), precision, preprocess, rule
         self.batch_size = batch_size
-        self.workers = workers or (1 if (os.cpu_count() or 1) <= 4 else 4)
+        on_cpu = self.device.type == "cpu"
+        self.workers = workers or (torch.get_num_threads() if on_cpu else min(16, os.cpu_count() or 1))
+        # On a CPU decoding and the network take turns: each of the network's operations waits for its slowest thread, so that one
+        # decoding thread beside it would cost the time of all cores. A GPU works while the next batches are decoded.
+        self._ready = 1 if on_cpu else 3
         self.facts = dict(facts or {})
         self.model = model.to(self.device)
         sizes = [preprocess.size] if rule.compound else [_scaled(preprocess.size, scale) for scale in rule.scales]
@@ -160,24 +164,22 @@ class Embedder:
         self.model.eval()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
             source = iter(images)
-            waiting: list[list[Future[list[Tensor]]]] = []
+            waiting: deque[list[Future[list[list[Tensor]]]]] = deque()
             try:
                 while True:
-                    while len(waiting) < _READY_BATCHES:
-                        chunk = [pool.submit(self._decode, image) for image in islice(source, self.batch_size)]
-                        if not chunk:
-                            break
-                        waiting.append(chunk)
+                    while len(waiting) < self._ready and (batch := list(islice(source, self.batch_size))):
+                        slices = [batch[start : start + _SLICE] for start in range(0, len(batch), _SLICE)]
+                        waiting.append([pool.submit(self._decode, images) for images in slices])
                     if not waiting:
                         return
-                    decoded = [future.result() for future in waiting.pop(0)]
-                    yield self.forward([torch.stack(scale) for scale in zip(*decoded, strict=True)])
+                    decoded = [image for future in waiting.popleft() for image in future.result()]
+                    yield self.forward([_stacked(scale) for scale in zip(*decoded, strict=True)])
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _decode(self, image: ImageLike) -> list[Tensor]:
-        picture = _picture(image)
-        return [transform(picture) for transform in self._transforms]
+    def _decode(self, images: Sequence[ImageLike]) -> list[list[Tensor]]:
+        pictures = (_picture(image) for image in images)
+        return [[transform(picture) for transform in self._transforms] for picture in pictures]
 
     @torch.inference_mode()
     def forward(self, scales: Sequence[Tensor]) -> np.ndarray:
@@ -215,6 +217,11 @@ class Embedder:
             return total
         own = getattr(self.model, "normalise_embedding", None)
         return own(total) if own is not None and self.rule.kind == "embedding" else F.normalize(total)
+
+
+def _stacked(images: Sequence[Tensor]) -> Tensor:
+    """(3, H, W) tensors as one batch in channels-last memory, in which decoders give them and convolutions want them."""
+    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
