@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from passerby.errors import ArtefactError, UsageError
 from passerby.models import ModelConfig, build_backbone, build_model
 from passerby.models.bodies import import_timm
+from passerby.models.resnets import add_ibn_a
 from passerby.models.weights import find_installed_weights, load_weights
 from passerby.torchvision_repair import repair_torchvision
 
@@ -218,10 +219,6 @@ def test_our_backbone_alone_fills_a_model_and_a_model_fills_a_backbone(saved, im
 
 def test_plain_resnet_weights_start_an_ibn_a_whose_new_norms_are_named(saved):
     plain = build_backbone("resnet26")
-    with torch.device("meta"):
-        import_timm()
-    from passerby.models.resnets import add_ibn_a
-
     ibn = build_backbone("resnet26")
     add_ibn_a(ibn.body)
     report = load_weights(ibn, saved(plain.body.state_dict()))
