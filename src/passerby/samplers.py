@@ -44,8 +44,7 @@ class SequentialSampler:
     """
 
     def __init__(self, length: int, batch_size: int) -> None:
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}: a batch holds 1 image or more.")
+        _check_batch_size(batch_size)
         self.length, self.batch_size = length, batch_size
 
     def __len__(self) -> int:
@@ -79,7 +78,8 @@ class ShuffleSampler:
         self, length: int, batch_size: int, *, seed: int = 0, drop_last: bool = True, rank: int = 0, world: int = 1
     ) -> None:
         _check_place(seed, rank, world)
-        if batch_size < 1 or batch_size % world:
+        _check_batch_size(batch_size)
+        if batch_size % world:
             raise UsageError(
                 f"batch_size {batch_size} cannot be shared by {world} processes: it must be a multiple of {world}. "
                 f"Nearest: {_nearest_multiples(batch_size, world)}."
@@ -229,6 +229,11 @@ def _share(batch: list[int], rank: int, world: int) -> list[int]:
         return batch
     size = len(batch) // world
     return batch[rank * size : (rank + 1) * size]
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}: a batch holds 1 image or more.")
 
 
 def _check_place(seed: int, rank: int, world: int) -> None:
