@@ -11,6 +11,7 @@ from passerby import datasets
 from passerby.cli import main
 from passerby.errors import PasserbyError
 
+PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 MARKET_NEEDS = (
     "Market-1501 is read from a folder with bounding_box_train, query and bounding_box_test. Ask its authors for it "
     "(Liang Zheng and others, then at Tsinghua University). Give that folder, or one that holds it as Market-1501-v15.09.15, "
@@ -167,6 +168,20 @@ def test_bad_input_is_one_line_and_nothing_is_written(tree, tmp_path, capsys, fa
     assert printed.err.count("\n") == 1
     assert expected.removeprefix("market1501: ") in plain(printed.err, tmp_path)
     assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.__name__ for fault in FAULTS])
+def test_the_page_about_data_shows_this_message(tree, tmp_path, fault):
+    _, expected = fault(tree, tmp_path / "data")
+    assert f"| `{expected.replace('ROOT/data', 'DIR')}` |" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_about_data_names_every_data_set():
+    page = PAGE.read_text(encoding="utf-8")
+    for layout in datasets.DATASETS.values():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{layout.name}` |"))
+        assert all(f"`{alias}`" in row for alias in layout.aliases)
+        assert all(f"{subset} {counts.images:,}" in row for subset, counts in layout.expected.items())
 
 
 def test_grey_alpha_and_cmyk_images_are_converted(tree):

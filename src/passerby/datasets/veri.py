@@ -64,7 +64,7 @@ VERI776 = Layout(
     source="Ask its authors for it (Xinchen Liu and others, Beijing University of Posts and Telecommunications).",
     scan=_scan,
     recognise=_recognise,
-    expected={"train": Counts(37_778, 576, 20), "query": Counts(1_678, 200), "gallery": Counts(11_579, 200)},
+    expected={"train": Counts(37_778, None, 20), "query": Counts(1_678, 200), "gallery": Counts(11_579, 200)},
     causes={
         ("train", 51_035): "train, query and gallery were merged: every number from this is made on training images",
         ("train", 49_357): "training and test images were merged: every number from this is made on training images",
