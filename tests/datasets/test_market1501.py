@@ -38,9 +38,11 @@ def test_the_500k_distractors_join_the_gallery_as_pid_0(tree, draw):
 def test_absent_500k_distractors_are_an_error(tree, message):
     root = tree("market")
     assert message(DataError, lambda: datasets.read("market500k", root)) == (
-        'no folder images, distractors_500k, distractors in "ROOT/data": the 500,000 distractors are a download of their own. '
+        'no images in images, distractors_500k, distractors of "ROOT/data": the 500,000 distractors are a download of their own. '
         "Put them there, or use the name market1501."
     )
+    (root / "images").mkdir()
+    assert message(DataError, lambda: datasets.read("market500k", root)).startswith("no images in images, ")
 
 
 def test_clutter_and_other_files_are_skipped(tree):

@@ -84,12 +84,16 @@ def test_several_data_sets_side_by_side(tree, tmp_path, message):
     assert datasets.read("duke", tmp_path / "sets").name == "dukemtmc"
 
 
-def test_nothing_that_is_known(tmp_path, message):
+def test_nothing_that_is_known(tree, tmp_path, message):
     (tmp_path / "x" / "notes").mkdir(parents=True)
     text = message(DataError, lambda: datasets.detect(tmp_path / "x"))
     assert text.startswith('"ROOT/x" holds no data set that passerby knows (folders "notes"). Known are: msmt17, ')
     (tmp_path / "y").mkdir()
     assert message(DataError, lambda: datasets.detect(tmp_path / "y")).startswith('"ROOT/y" is empty. Known are: ')
+    (tree("market") / "readme.txt").write_text("one level too deep")
+    assert message(DataError, lambda: datasets.detect(tmp_path / "data" / "query")).startswith(
+        '"ROOT/data/query" holds images but no layout. If it is one subset of a data set, give the folder above it. Known are: '
+    )
     (tmp_path / "z.txt").write_text("z")
     assert message(DataError, lambda: datasets.detect(tmp_path / "z.txt")).startswith(
         '"ROOT/z.txt" is a file that no reader knows. '

@@ -41,13 +41,14 @@ def _scan(root: Path) -> Scan:
 def _scan_500k(root: Path) -> Scan:
     scan = _scan(root)
     folder = next((root / name for name in _DISTRACTOR_FOLDERS if (root / name).is_dir()), None)
-    if folder is None:
+    images = images_below(folder) if folder else []
+    if folder is None or not images:
         text = (
-            f'no folder {listing(_DISTRACTOR_FOLDERS)} in "{shown(root)}": the 500,000 distractors are a download of their own. '
-            f"Put them there, or use the name {MARKET1501.name}."
+            f'no images in {listing(_DISTRACTOR_FOLDERS)} of "{shown(root)}": the 500,000 distractors are a download of '
+            f"their own. Put them there, or use the name {MARKET1501.name}."
         )
         return replace(scan, faults=(*scan.faults, Fault("missing-folders", text)))
-    records, faults = parse_names(images_below(folder), _DISTRACTOR_RULE, _DOMAIN, folder)
+    records, faults = parse_names(images, _DISTRACTOR_RULE, _DOMAIN, folder)
     extra = tuple(replace(record, pid=DISTRACTOR_PID) for record in records)
     data = replace(scan.data, name=MARKET1501_500K.name, gallery=Split(scan.data.gallery.records + extra))
     return Scan(data, (*scan.faults, *faults))

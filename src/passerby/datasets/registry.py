@@ -20,7 +20,7 @@ from passerby.datasets.mot import MOT
 from passerby.datasets.msmt17 import MSMT17, MSMT17_TRAINVAL, MSMT17_V2, MSMT17_V2_TRAINVAL
 from passerby.datasets.prepared import DATASET_FILE, Card, read_card
 from passerby.datasets.veri import VERI776
-from passerby.datasets.walking import shown, subfolders
+from passerby.datasets.walking import image_files, shown, subfolders
 from passerby.errors import DataError, UsageError, listing, nearest
 from passerby.records import ReidData
 
@@ -162,6 +162,8 @@ def _nothing(path: Path) -> str:
         return f'"{shown(path)}" is a file that no reader knows.'
     if not any(path.iterdir()):
         return f'"{shown(path)}" is empty.'
+    if image_files(path, 1):
+        return f'"{shown(path)}" holds images but no layout. If it is one subset of a data set, give the folder above it.'
     inside = listing((f'"{shown(folder.name)}"' for folder in subfolders(path)), 3)
     return f'"{shown(path)}" holds no data set that passerby knows ({f"folders {inside}" if inside else "no folders"}).'
 
