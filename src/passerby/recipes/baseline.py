@@ -312,9 +312,7 @@ class BaselineStep:
             outputs = self.parallel(images)
         parts = {"ce": cross_entropy(outputs.logits, batch.labels, smoothing=self.config.label_smoothing)}
         if self.losses.terms:
-            # BNNeck's point: pair losses see the feature before the norm, the classifier the one after it.
-            seen = outputs.feature if self.config.head == "bnneck" else outputs.embedding
-            parts |= self.losses(gather(seen), gather(batch.labels))
+            parts |= self.losses(gather(outputs.embedding), gather(batch.labels))
         if self.config.adversarial and self.clock.step % self.config.adversarial_every == 0:
             parts["adversarial"] = self.config.adversarial * self._adversarial(images, batch.labels)
         if generated and self.clock.epoch >= _LATE * self.config.epochs and self._averaged:
