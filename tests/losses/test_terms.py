@@ -1,6 +1,7 @@
 """Losses by name: what a recipe writes, what it gets, and what is refused."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -112,3 +113,13 @@ def test_what_is_refused(make, text):
     with pytest.raises(UsageError) as error:
         make()
     assert str(error.value).startswith(text)
+
+
+def test_the_page_of_losses_names_every_one_with_its_pairs_and_weight():
+    page = (Path(__file__).parents[2] / "docs" / "losses.md").read_text(encoding="utf-8")
+    lines = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| `")]
+    rows = {cells[0].strip(" `"): [cell.strip() for cell in cells] for cells in lines}
+    for name, kind in LOSSES.items():
+        pairs, per_batch = rows[name][2:4]
+        assert (pairs == "yes") == kind.needs_pairs, name
+        assert (per_batch == "yes") == kind.divided_by_batch, name

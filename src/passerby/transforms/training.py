@@ -27,7 +27,7 @@ PAD_MODES = ("zeros", "edge")
 
 @dataclass(frozen=True)
 class TrainTransforms:
-    """Picture to network size with random changes: auto-augment, colours, resize, pad and crop, flip, grey patch, erasing.
+    """Picture to network size with random changes: auto-augment, colours, resize, flip, pad and crop, grey patch, erasing.
 
     All of it works on 8-bit pixels and every choice comes from the generator that the call passes, so an image depends on
     nothing else. Defaults are those of layumi/Person_reID_baseline_pytorch.
@@ -111,20 +111,18 @@ class TrainTransforms:
         return (*chosen, v2.ColorJitter(*self.color_jitter)) if any(self.color_jitter) else tuple(chosen)
 
     def _cropped(self, pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Pad, crop at a random place and mirror, as one copy of the part that stays visible."""
+        """Mirror, pad, and crop at a random place; the last two as one copy of the part that stays visible."""
         pad = self.pad_px
         down, right = (int(generator.integers(2 * pad + 1)) - pad for _ in range(2)) if pad else (0, 0)
-        mirrored = self.flip > 0 and generator.random() < self.flip
+        if self.flip and generator.random() < self.flip:
+            pixels = torch.from_numpy(pixels).flip(1).numpy()  # NumPy's negative strides are ten times as slow
         result = np.zeros_like(pixels)
-        view = result[:, ::-1] if mirrored else result
-        (to_rows, from_rows), (to_columns, from_columns) = (
-            _overlap(n, by) for n, by in zip(pixels.shape[:2], (down, right), strict=True)
-        )
-        view[to_rows, to_columns] = pixels[from_rows, from_columns]
+        to, source = zip(*(_overlap(n, by) for n, by in zip(pixels.shape[:2], (down, right), strict=True)), strict=True)
+        result[to] = pixels[source]
         if self.pad_mode == "edge":
-            top, bottom, left, right = to_rows.start, to_rows.stop, to_columns.start, to_columns.stop
-            view[:top], view[bottom:] = view[top], view[bottom - 1]
-            view[:, :left], view[:, right:] = view[:, left, None], view[:, right - 1, None]
+            top, bottom, left, right = to[0].start, to[0].stop, to[1].start, to[1].stop
+            result[:top], result[bottom:] = result[top], result[bottom - 1]
+            result[:, :left], result[:, right:] = result[:, left, None], result[:, right - 1, None]
         return result
 
 
