@@ -33,9 +33,10 @@ A recipe's training function reads like this (one process or many under ``torchr
 
 from passerby.training.averaging import MovingAverage, WeightAverage, refresh_norms
 from passerby.training.checkpoints import Checkpoints
+from passerby.training.contracts import EpochLoader, Evaluate, Saving
 from passerby.training.distributed import World, distribute, gather, processes, world
 from passerby.training.history import History, load_history
-from passerby.training.loop import EpochLoader, Evaluate, Saving, fit
+from passerby.training.loop import fit
 from passerby.training.optimizers import OPTIMIZERS, Ownership, check_ownership, make_optimizer, parameter_groups
 from passerby.training.precision import PRECISIONS, Precision
 from passerby.training.schedules import Clock, Constant, Cosine, LossWarmUp, LrSchedule, MultiStep, Schedule, Step, WarmUp

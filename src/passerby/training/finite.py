@@ -19,10 +19,11 @@ __all__ = ["batch_tensors", "numbers", "stop_if_not_finite"]
 
 def numbers(terms: Mapping[str, float | Tensor]) -> dict[str, float]:
     """The terms of a step as floats, with one transfer from the device for all tensors together."""
-    tensors = {name: value.detach().reshape(()) for name, value in terms.items() if isinstance(value, Tensor)}
+    tensors = {name: value.detach().reshape(()).float() for name, value in terms.items() if isinstance(value, Tensor)}
     moved: dict[str, float] = {}
     if tensors:
-        moved = dict(zip(tensors, torch.stack([value.float() for value in tensors.values()]).tolist(), strict=True))
+        device = next(iter(tensors.values())).device
+        moved = dict(zip(tensors, torch.stack([value.to(device) for value in tensors.values()]).tolist(), strict=True))
     return {name: moved[name] if name in moved else float(value) for name, value in terms.items()}
 
 

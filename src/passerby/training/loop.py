@@ -5,73 +5,29 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from passerby.errors import TrainingError, UsageError, listing
 from passerby.progress import meter
 from passerby.training import random_state
 from passerby.training.checkpoints import Checkpoints, Stateful, check_config, check_plain, load_state, state_of
+from passerby.training.contracts import EpochLoader, Evaluate, Saving, StepFunction
 from passerby.training.distributed import any_process, everyone, world
 from passerby.training.finite import batch_tensors, numbers, stop_if_not_finite
 from passerby.training.history import History, HistoryWriter, load_history
 from passerby.training.schedules import Clock, LrSchedule
 
-__all__ = ["EpochLoader", "Evaluate", "Saving", "fit"]
+__all__ = ["fit"]
 
-StepFunction = Callable[[Any], Mapping[str, "float | Tensor"]]
 DRY_BATCHES = 2
-
-
-class EpochLoader(Protocol):
-    """Batches as a pure function of (seed, epoch, position): what `batches.TrainLoader` is."""
-
-    def __len__(self) -> int:
-        """Batches an epoch, the same in every epoch."""
-        ...
-
-    def epoch(self, number: int, start: int = 0) -> Iterable[Any]:
-        """The batches of the 0-based epoch `number` from the 0-based batch `start` on."""
-        ...
-
-
-class Evaluate(Protocol):
-    """Measures the model; every process calls it, and the first process's result counts."""
-
-    def __call__(self, max_batches: int | None = None) -> Mapping[str, float]:
-        """Metrics as fractions by name; with `max_batches` of so many batches of each part only."""
-        ...
-
-
-@dataclass(frozen=True)
-class Saving:
-    """When checkpoints are written, and which stay.
-
-    Attributes:
-        every_epochs: a checkpoint after every so many epochs; the last epoch always gets one.
-        every_steps: also one after every so many steps; None for none.
-        keep_every: of the checkpoints at ends of epochs, those of every so many epochs stay; None keeps only the last (and
-            the best).
-        best: name of the evaluation's metric whose highest value marks the checkpoint that stays. Only for metrics of
-            validation data: choosing by test data makes the published number meaningless. None selects nothing.
-    """
-
-    every_epochs: int = 1
-    every_steps: int | None = None
-    keep_every: int | None = None
-    best: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("every_epochs", "every_steps", "keep_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"saving.{name} is {value}: it counts, so 1 is the least.")
+_DEFAULT_SAVING = Saving()
 
 
 def fit(
@@ -87,7 +43,7 @@ def fit(
     evaluate_every: int = 1,
     before_epoch: Callable[[int], None] | None = None,
     after_epoch: Callable[[int], None] | None = None,
-    saving: Saving = Saving(),
+    saving: Saving = _DEFAULT_SAVING,
     resume: bool = False,
     config: Mapping[str, Any] | None = None,
     free_keys: Collection[str] = (),

@@ -14,7 +14,7 @@ __all__ = ["capture", "preserved", "restore"]
 
 
 def capture() -> dict[str, Any]:
-    """The states of Python's, NumPy's and torch's global generators (CPU, and every CUDA device that is in use)."""
+    """The states of Python's, NumPy's and torch's global generators (CPU, and this process's CUDA device where it is in use)."""
     version, words, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     if kind != "MT19937":
@@ -28,7 +28,7 @@ def capture() -> dict[str, Any]:
             "cached": float(cached),
         },
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,
     }
 
 
@@ -39,8 +39,8 @@ def restore(state: dict[str, Any]) -> None:
     keys = arrays["keys"].numpy().astype(np.uint32)
     np.random.set_state(("MT19937", keys, arrays["position"], arrays["has_gauss"], arrays["cached"]))
     torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] is not None:
+        torch.cuda.set_rng_state(state["cuda"])
 
 
 @contextmanager
