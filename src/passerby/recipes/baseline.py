@@ -117,7 +117,7 @@ class Config:
     flip: float = 0.5
     """probability of mirroring"""
     pad_px: int = 10
-    """padding on each side before the random crop, in px at 256x128; 0: no crop (PCB)"""
+    """padding on each side before the random crop, in px of the input (published 10 at 256x128); 0: no crop (PCB)"""
     pad_mode: Literal["zeros", "edge"] = "zeros"
     """what the padding holds"""
     color_jitter: bool = False
