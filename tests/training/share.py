@@ -22,7 +22,7 @@ from passerby.training import (
     refresh_norms,
     synchronise_norms,
 )
-from passerby.training.distributed import World, any_process, everyone
+from passerby.training.distributed import World, everyone, mean_over_processes
 
 B, D = 12, 5
 
@@ -149,8 +149,7 @@ def main(out, work):
             "plain": gradients(here, norms=False),
             "synchronised": gradients(here, norms=True),
             "gathered": gather(torch.tensor([[here.rank, here.rank + 0.5]])),
-            "any": any_process(here.rank == here.size - 1, here.device),
-            "none": any_process(False, here.device),
+            "means": mean_over_processes({"a": 1.0 + here.rank, "b": float("nan") if here.first else 0.0}, here.device),
             "refreshed": refreshed(here),
             "unequal": unequal(here),
             "poisoned": poisoned(here, work / "poisoned"),

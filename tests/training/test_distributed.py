@@ -1,6 +1,7 @@
 """Two processes on a CPU do what one does on the same global batch."""
 
 import importlib.util
+import math
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import torch
 
 from passerby.errors import UsageError
 from passerby.training import distributed
-from passerby.training.distributed import World, any_process, distribute, everyone, gather, processes, world
+from passerby.training.distributed import World, distribute, everyone, gather, mean_over_processes, processes, world
 from passerby.training.history import load_history
 
 SCRIPT = Path(__file__).with_name("share.py")
@@ -90,8 +91,10 @@ def test_refreshed_statistics_are_the_mean_over_processes(two, alone):
             torch.testing.assert_close(found["refreshed"][name], buffer)
 
 
-def test_all_processes_learn_of_a_flag_in_one(two):
-    assert [(found["any"], found["none"]) for found in two] == [(True, False)] * 2
+def test_logged_values_are_means_over_processes_and_nan_reaches_all(two):
+    for found in two:
+        assert found["means"]["a"] == 1.5
+        assert math.isnan(found["means"]["b"])
 
 
 def test_unequal_shares_are_an_error_in_every_process(two):
@@ -139,7 +142,7 @@ def test_alone_everything_is_as_it_is(monkeypatch):
         assert gather(rows) is rows
         assert distribute(model) is model
         assert everyone(3) == [3]
-        assert any_process(True, here.device) and not any_process(False, here.device)
+        assert mean_over_processes({"a": 0.1}, here.device) == {"a": 0.1}
 
 
 def test_a_missing_gpu_is_an_error(monkeypatch):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from passerby.errors import TrainingError, UsageError
 
-__all__ = ["World", "any_process", "distribute", "everyone", "gather", "processes", "world"]
+__all__ = ["World", "distribute", "everyone", "gather", "mean_over_processes", "processes", "world"]
 
 
 @dataclass(frozen=True)
@@ -162,10 +162,10 @@ def everyone(value: Any) -> list[Any]:
     return found
 
 
-def any_process(flag: bool, device: torch.device) -> bool:
-    """Whether `flag` is true in any process, so that all stop together instead of waiting for one that is gone."""
+def mean_over_processes(values: Mapping[str, float], device: torch.device) -> dict[str, float]:
+    """The mean of each value over all processes; every process passes the same names. NaN anywhere is NaN everywhere."""
     if world().size == 1:
-        return flag
-    raised = torch.tensor([int(flag)], device=device)
-    dist.all_reduce(raised, op=dist.ReduceOp.MAX)
-    return bool(raised.item())
+        return dict(values)
+    total = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return dict(zip(values, (total / world().size).tolist(), strict=True))

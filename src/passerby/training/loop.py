@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -19,7 +20,7 @@ from passerby.progress import meter
 from passerby.training import random_state
 from passerby.training.checkpoints import Checkpoints, Stateful, check_config, check_plain, load_state, state_of
 from passerby.training.contracts import EpochLoader, Evaluate, Saving, StepFunction
-from passerby.training.distributed import any_process, everyone, world
+from passerby.training.distributed import everyone, mean_over_processes, world
 from passerby.training.finite import batch_tensors, numbers, stop_if_not_finite
 from passerby.training.history import History, HistoryWriter, load_history
 from passerby.training.schedules import Clock, LrSchedule
@@ -59,8 +60,8 @@ def fit(
     neither can end the run hours later. Evaluations leave random generators and training modes as they found them.
 
     Args:
-        step: batch -> scalars by name; owns forward, backward and update. The first key is what progress shows (the total
-            loss, by custom).
+        step: batch -> scalars by name, the same names in every process; owns forward, backward and update. The first key is
+            what progress shows (the total loss, by custom).
         loader: batches; see `EpochLoader`. Under torchrun each process passes the loader of its own share.
         epochs: epochs in all, those before a resume included.
         run_dir: folder for ``checkpoints/``, ``history.jsonl`` and ``tensorboard/``.
@@ -232,8 +233,7 @@ class _Run:
         for schedule in self.schedules:
             schedule.apply(self.clock.step / self.clock.steps_per_epoch)
         batch = _moved(batch, self.device)
-        terms = numbers(self.step(batch))
-        self._stop_together(terms, batch)
+        terms = self._agreed(numbers(self.step(batch)), batch)
         self.clock.step += 1
         for name, value in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
@@ -245,11 +245,13 @@ class _Run:
         self.seconds += now - began
         return now
 
-    def _stop_together(self, terms: Mapping[str, float], batch: Any) -> None:
-        finite = all(abs(value) < float("inf") for value in terms.values())
-        if any_process(not finite, self.device):
-            stop_if_not_finite(terms, batch, self.clock.step, self.dir, self.names, world().rank)
+    def _agreed(self, own: dict[str, float], batch: Any) -> dict[str, float]:
+        """The terms as means over all processes. If one is not finite anywhere, all stop; none waits for one that is gone."""
+        terms = mean_over_processes(own, self.device)
+        if not all(math.isfinite(value) for value in terms.values()):
+            stop_if_not_finite(own, batch, self.clock.step, self.dir, self.names, world().rank)
             raise TrainingError(f"another process met a loss that is not finite at step {self.clock.step + 1}; see its message.")
+        return terms
 
     def _rates(self) -> dict[str, float]:
         return {name: rate for schedule in self.schedules for name, rate in schedule.rates().items()}
