@@ -1,8 +1,8 @@
 """Drawn people: a small data set made on the spot, for a first run that needs no download and no licence form.
 
-Little figures with clothes, patterns, hair and bags walk past up to six cameras that differ in place, light, colour cast, sharpness
-and viewing direction. Nothing is filmed and nobody is real; numbers made from these images say nothing about real cameras, and
-the data set's notes say so beside every number.
+Little figures with clothes, patterns, hair and bags walk past up to six cameras that differ in place, light, colour cast,
+sharpness and viewing direction. Nothing is filmed and nobody is real; numbers made from these images say nothing about real
+cameras, and the data set's notes say so beside every number.
 
 The folder has the layout of Market-1501 (`bounding_box_train`, `query`, `bounding_box_test`; people 1 and up, 0 distractors,
 -1 false boxes), with a `dataset.json` beside it, so the ordinary readers read it.
@@ -119,7 +119,9 @@ def make_drawn(folder: str | os.PathLike[str], options: DrawnOptions = DrawnOpti
     card = read_card(target) if target.is_dir() else None
     if card is None or card.plan != plan:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise DataError(f'"{target}" exists and holds something other than these drawn people: choose another folder, or remove it.')
+            raise DataError(
+                f'"{target}" exists and holds something other than these drawn people: choose another folder, or remove it.'
+            )
         _draw_all(target, options, Card("drawn", _LAYOUT, notes=(NOTE,), plan=plan, facts=asdict(options)))
     return read(_LAYOUT, target)
 

@@ -96,7 +96,11 @@ def _head_paint(person: Person) -> Paint:
         face = front > 0.55
         if person.beard:
             colour = _choose(face & (up < -0.35), person.hair, colour)
-        eyes = face & (np.abs(up - 0.08) < (0.14 if person.glasses else 0.09)) & (np.abs(np.abs(left) - 0.34) < (0.22 if person.glasses else 0.11))
+        eyes = (
+            face
+            & (np.abs(up - 0.08) < (0.14 if person.glasses else 0.09))
+            & (np.abs(np.abs(left) - 0.34) < (0.22 if person.glasses else 0.11))
+        )
         return _choose(eyes, (0.08, 0.08, 0.09), colour)
 
     return paint
@@ -208,6 +212,7 @@ def draw_person(easel: Easel, person: Person, phase: float) -> None:
 
 def _hem_paint(person: Person) -> Paint:
     """The part of a coat below the hip; an open coat shows what is under it."""
+
     def paint(t: np.ndarray, normal: np.ndarray) -> np.ndarray:
         turn = np.abs(np.arctan2(normal[..., 0], normal[..., 2]))
         gap = (turn < 0.42) & (person.pattern == "open")

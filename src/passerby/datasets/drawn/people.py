@@ -30,7 +30,14 @@ CLOTH: dict[str, tuple[Colour, float]] = {
     "purple": ((0.36, 0.24, 0.47), 1.0),
 }
 SKIN: tuple[Colour, ...] = ((0.94, 0.79, 0.69), (0.87, 0.68, 0.55), (0.74, 0.54, 0.40), (0.55, 0.37, 0.26), (0.37, 0.24, 0.17))
-HAIR: tuple[Colour, ...] = ((0.09, 0.07, 0.06), (0.20, 0.13, 0.09), (0.38, 0.25, 0.15), (0.72, 0.57, 0.34), (0.60, 0.60, 0.60), (0.50, 0.22, 0.12))
+HAIR: tuple[Colour, ...] = (
+    (0.09, 0.07, 0.06),
+    (0.20, 0.13, 0.09),
+    (0.38, 0.25, 0.15),
+    (0.72, 0.57, 0.34),
+    (0.60, 0.60, 0.60),
+    (0.50, 0.22, 0.12),
+)
 PATTERNS = ("plain", "hoops", "pinstripes", "checks", "blocks", "open", "print", "yoke", "bands")
 HAIR_STYLES = ("short", "long", "bun", "bald", "cap", "beanie", "hood")
 BOTTOMS = ("trousers", "trousers", "trousers", "stripe", "shorts", "skirt")

@@ -51,10 +51,10 @@ class Camera:
 
 CAMERAS: tuple[Camera, ...] = (
     Camera("shops", (1.04, 1.0, 0.94), 1.08, 0.92, 1.05, (-0.5, 0.6, 0.6), 0.50, 6, 10, 24, False, 1.0, 0.3, 0.006, 92),
-    Camera("underpass", (1.18, 0.98, 0.66), 0.80, 1.10, 0.92, (0.1, 0.9, 0.3), 0.60, 16, 180, 28, False, 0.72, 0.5, 0.016, 80),
+    Camera("underpass", (1.10, 0.99, 0.78), 0.98, 1.00, 0.94, (0.1, 0.9, 0.3), 0.60, 16, 180, 28, False, 0.72, 0.5, 0.016, 80),
     Camera("park", (0.94, 1.07, 0.92), 0.98, 1.00, 1.12, (0.7, 0.5, 0.4), 0.38, 3, 90, 22, True, 0.90, 0.3, 0.007, 88),
-    Camera("road", (0.80, 0.95, 1.24), 0.78, 1.05, 0.90, (-0.2, 0.8, 0.5), 0.66, 12, 45, 50, True, 0.62, 0.6, 0.018, 78),
-    Camera("hall", (0.98, 1.06, 1.00), 1.12, 0.86, 0.88, (0.0, 0.8, 0.6), 0.62, 20, 0, 60, True, 0.80, 0.4, 0.010, 85),
+    Camera("road", (0.88, 0.97, 1.14), 0.92, 1.00, 0.92, (-0.2, 0.8, 0.5), 0.66, 12, 45, 50, True, 0.62, 0.6, 0.018, 78),
+    Camera("hall", (0.98, 1.04, 1.00), 1.08, 0.90, 0.92, (0.0, 0.8, 0.6), 0.62, 20, 0, 60, True, 0.80, 0.4, 0.010, 85),
     Camera("bricks", (1.10, 1.00, 0.84), 0.92, 1.00, 1.18, (0.85, 0.25, 0.3), 0.34, 2, 135, 26, True, 0.95, 0.3, 0.007, 90),
 )
 
@@ -167,7 +167,7 @@ class Scene:
         strip[horizon:][joints] *= 0.86
         strip[horizon : horizon + 4] *= 0.6
         strip = gaussian_filter(strip, (1.6, 1.6, 0))
-        return zoom(strip, (self._height / height, self._height / height, 1), order=1)
+        return np.asarray(zoom(strip, (self._height / height, self._height / height, 1), order=1))
 
     def photograph(self, person: Person, random: np.random.Generator, *, spoilt: bool = False) -> bytes:
         """One picture of `person`, as the JPEG that the camera writes.
@@ -186,7 +186,13 @@ class Scene:
         if spoilt:
             foot = (foot[0] + width * random.choice((-0.55, 0.55)), foot[1] + height * random.uniform(0.0, 0.5))
         easel = Easel(
-            canvas, foot, scale * person.height, np.deg2rad(heading), np.deg2rad(camera.pitch), _unit(camera.light), camera.ambient
+            canvas,
+            foot,
+            scale * person.height,
+            np.deg2rad(heading),
+            np.deg2rad(camera.pitch),
+            _unit(camera.light),
+            camera.ambient,
         )
         self._shadow(canvas, foot, scale)
         draw_person(easel, person, random.uniform(0, 2 * np.pi))

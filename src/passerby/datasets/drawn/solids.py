@@ -68,7 +68,9 @@ class Easel:
 
         self._parts.append(((z0 + z1) / 2 + bias, draw))
 
-    def profile(self, bottom: tuple, top: tuple, widths: tuple[tuple[float, float], ...], depth: float, paint: Paint, bias: float = 0.0) -> None:
+    def profile(
+        self, bottom: tuple, top: tuple, widths: tuple[tuple[float, float], ...], depth: float, paint: Paint, bias: float = 0.0
+    ) -> None:
         """An upright solid with an elliptic section.
 
         Args:
@@ -96,7 +98,9 @@ class Easel:
 
         self._parts.append(((z0 + z1) / 2 + bias, draw))
 
-    def ellipsoid(self, centre: tuple, radii: tuple[float, float, float], paint: Paint, square: float = 2.0, bias: float = 0.0) -> None:
+    def ellipsoid(
+        self, centre: tuple, radii: tuple[float, float, float], paint: Paint, square: float = 2.0, bias: float = 0.0
+    ) -> None:
         """An ellipsoid with half-axes (left, up, front); `square` above 2 makes a box with round corners of it."""
         x0, y0, near = self.project(centre)
         wide = float(np.hypot(radii[0] * np.cos(self.yaw), radii[2] * np.sin(self.yaw))) * self.scale

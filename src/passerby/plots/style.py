@@ -1,0 +1,70 @@
+"""One look for all pictures. Nothing here depends on a screen, and nothing is set for the whole process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from passerby.errors import UsageError, nearest
+from passerby.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "FAINT", "INK", "RIGHT", "WRONG", "look", "save_figure"]
+
+INK, FAINT = "#1d2733", "#6b7684"
+RIGHT, WRONG = "#1a7f4b", "#c8372d"  # also told apart by line style and sign, for print in grey and for the colour-blind
+COLOURS = ("#2463a8", "#d9822b", "#1a7f4b", "#8a4fa3", "#b03a48", "#5b6b7a", "#a68a1f", "#2a9d9d")
+FORMATS = ("png", "pdf", "svg", "jpg")
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#b6bec8",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e8ec",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "figure.facecolor": "white",
+    "svg.hashsalt": "passerby",  # the same numbers give the same file
+}
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """The settings of all pictures, only inside the `with` block."""
+    import matplotlib
+
+    with matplotlib.rc_context(_SETTINGS):  # pyright: ignore[reportArgumentType]
+        yield
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 130) -> None:
+    """Write a figure whole or not at all, in the format of its suffix.
+
+    Raises:
+        UsageError: no such format.
+    """
+    suffix = Path(path).suffix.lower().lstrip(".")
+    if suffix not in FORMATS:
+        raise UsageError(f'"{path}" has the suffix ".{suffix}". {nearest(suffix, FORMATS)}')
+    # A date would make every run's file differ; only these formats write one.
+    metadata = {"Software": "passerby"} if suffix == "png" else {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=suffix, dpi=dpi, metadata=metadata)
