@@ -52,6 +52,7 @@ def test_a_run_leaves_what_is_needed_to_repeat_it(market: Path, tmp_path: Path, 
     assert main([*words, "--json", str(scores)]) == 0
     said = capsys.readouterr().out
     assert "Rank-1" in said and "convention: AP by the rank rule" in said and "artefact:" in said
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     written = yaml.safe_load((out / "config.yaml").read_text())
     assert written["dataset"] == "market1501" and written["backbone"] == "osnet_x0_25" and written["epochs"] == 1
     found = json.loads(scores.read_text())

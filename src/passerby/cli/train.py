@@ -162,6 +162,7 @@ def _report(path: Path, out: Path, data: ReidData, convention: Convention, publi
     from rich.table import Table
 
     from passerby.files import write_json
+    from passerby.plots import plot_curves
     from passerby.training import load_history
 
     evaluations = load_history(out).evaluations
@@ -178,7 +179,8 @@ def _report(path: Path, out: Path, data: ReidData, convention: Convention, publi
         console.print(f"published figures: {published.source}", soft_wrap=True)
     for note in data.notes:
         console.print(f"note: {note}", soft_wrap=True)
-    console.print(f"artefact: {path}", soft_wrap=True, highlight=False)
+    plot_curves([out], out / "curves.png")
+    console.print(f"artefact: {path}\ncurves: {out / 'curves.png'}", soft_wrap=True, highlight=False)
     if run.json is not None:
         facts = {"artefact": str(path), "run": str(out), "dataset": data.name, "scores": last}
         write_json(run.json, {**facts, "convention": asdict(convention), "notes": list(data.notes)})
