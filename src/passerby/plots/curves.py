@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from passerby.errors import DataError, UsageError, listing
-from passerby.plots.style import COLOURS, FAINT, look, save_figure
+from passerby.plots.style import COLOURS, FAINT, check_format, look, save_figure
 from passerby.training.history import History, load_history
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ def plot_curves(
         dpi: dots an inch.
 
     Raises:
-        UsageError: no run, a run twice, or names that do not count up.
+        UsageError: no run, a run twice, names that do not count up, or a suffix that cannot be written.
         DataError: a folder without history, or a run that has not finished an epoch.
     """
+    check_format(out)
     if not runs:
         raise UsageError("no run to draw: give one or more run folders.")
     if len({Path(run).resolve() for run in runs}) < len(runs):

@@ -14,7 +14,7 @@ from passerby.embeddings import Embeddings
 from passerby.errors import DataError, UsageError, listing
 from passerby.metrics import MARKET1501, Convention, RetrievalScores, evaluate
 from passerby.plots.ranking import Junk, RankedQuery, choose_queries, find_queries, rank_query
-from passerby.plots.style import FAINT, INK, RIGHT, WRONG, look, save_figure
+from passerby.plots.style import FAINT, INK, RIGHT, WRONG, check_format, look, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +67,7 @@ def plot_ranking(
         DataError: an image is not below `images`.
         ImageError: an image cannot be decoded.
     """
+    check_format(out)
     if each < 1 or top < 1:
         raise UsageError(f"each is {each}, top is {top}: both are whole numbers from 1.")
     if convention.shots == "single" or convention.multi_query != "none":

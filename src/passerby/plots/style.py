@@ -14,7 +14,7 @@ from passerby.files import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FAINT", "INK", "RIGHT", "WRONG", "look", "save_figure"]
+__all__ = ["COLOURS", "FAINT", "INK", "RIGHT", "WRONG", "check_format", "look", "save_figure"]
 
 INK, FAINT = "#1d2733", "#6b7684"
 RIGHT, WRONG = "#1a7f4b", "#c8372d"  # also told apart by line style and sign, for print in grey and for the colour-blind
@@ -55,8 +55,8 @@ def look() -> Iterator[None]:
         yield
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 130) -> None:
-    """Write a figure whole or not at all, in the format of its suffix.
+def check_format(path: str | os.PathLike[str]) -> str:
+    """The format that a picture's suffix asks for. To be called before the work that the picture takes.
 
     Raises:
         UsageError: no such format.
@@ -64,6 +64,16 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 130)
     suffix = Path(path).suffix.lower().lstrip(".")
     if suffix not in FORMATS:
         raise UsageError(f'"{path}" has the suffix ".{suffix}". {nearest(suffix, FORMATS)}')
+    return suffix
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 130) -> None:
+    """Write a figure whole or not at all, in the format of its suffix.
+
+    Raises:
+        UsageError: no such format.
+    """
+    suffix = check_format(path)
     # A date would make every run's file differ; only these formats write one.
     metadata = {"Software": "passerby"} if suffix == "png" else {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix)
     with replacing(path) as temporary:
