@@ -13,6 +13,9 @@ _KNEE, _HIP, _SHOULDER, _NECK, _HEAD = 0.27, 0.50, 0.815, 0.845, 0.925
 _TRUNK = ((0.0, 0.087), (0.12, 0.090), (0.42, 0.080), (0.75, 0.098), (0.92, 0.104), (0.97, 0.085), (1.0, 0.045))
 
 
+_BELOW = -0.06  # legs stay under what hangs over them, even where a thigh swings forward
+
+
 def _plain(colour: Colour) -> Paint:
     return lambda t, normal: np.broadcast_to(np.array(colour), normal.shape)
 
@@ -124,9 +127,9 @@ def _legs(easel: Easel, person: Person, phase: float) -> None:
         tilt = thigh - knee_bend
         toe = (ankle[0] + side * 0.008, ankle[1] - 0.028 * float(np.cos(tilt)) + 0.03 * float(np.sin(tilt)), ankle[2] + 0.075)
         loose = 1.0 if person.bottom in ("shorts", "skirt") else 1.12
-        easel.capsule(ankle, toe, (0.026, 0.021), _plain(person.shoe), bias=-0.001)
-        easel.capsule(knee, ankle, (0.036 * loose * girth, 0.025 * loose), _leg_paint(person, False, side))
-        easel.capsule(hip, knee, (0.049 * girth, 0.036 * loose * girth), _leg_paint(person, True, side), bias=0.001)
+        easel.capsule(ankle, toe, (0.026, 0.021), _plain(person.shoe), bias=_BELOW - 0.001)
+        easel.capsule(knee, ankle, (0.036 * loose * girth, 0.025 * loose), _leg_paint(person, False, side), bias=_BELOW)
+        easel.capsule(hip, knee, (0.049 * girth, 0.036 * loose * girth), _leg_paint(person, True, side), bias=_BELOW + 0.001)
 
 
 def _arms(easel: Easel, person: Person, phase: float) -> tuple[float, float, float]:
@@ -199,10 +202,10 @@ def draw_person(easel: Easel, person: Person, phase: float) -> None:
     easel.profile((0, _HIP - 0.02, 0), (0, _NECK, 0), widths, 0.62, _top_paint(person), bias=0.003)
     if person.coat:
         flare = ((0.0, 0.118 * girth), (0.7, 0.094 * girth), (1.0, 0.080 * girth))
-        easel.profile((0, 0.36, 0.004), (0, _HIP + 0.05, 0), flare, 0.7, _hem_paint(person), bias=0.06)
+        easel.profile((0, 0.36, 0.004), (0, _HIP + 0.05, 0), flare, 0.7, _hem_paint(person), bias=0.004)
     elif person.bottom == "skirt":
         flare = ((0.0, 0.118 * girth), (0.75, 0.094 * girth), (1.0, 0.080 * girth))
-        easel.profile((0, 0.31, 0), (0, _HIP + 0.04, 0), flare, 0.72, _plain(person.bottom_colour), bias=0.05)
+        easel.profile((0, 0.31, 0), (0, _HIP + 0.04, 0), flare, 0.72, _plain(person.bottom_colour), bias=0.0025)
     else:
         belt = ((0.0, 0.070 * girth), (0.4, 0.089 * girth), (1.0, 0.086 * girth))
         easel.profile((0, _HIP - 0.055, 0), (0, _HIP + 0.03, 0), belt, 0.66, _plain(person.bottom_colour), bias=0.0025)
