@@ -86,12 +86,12 @@ def test_any_images_become_one_file(model, market, tmp_path):
     (market / "query" / "notes.txt").touch()
     single = market / "bounding_box_test" / "0000_c1s1_000151_01.jpg"
     command = ["embed", str(model), "--images", str(market / "query"), str(single), "--out", str(out), "--device", "cpu"]
-    assert main([*command, "--flip", "no", "--scales", "1", "1.1", "--raw"]) == 0
+    assert main([*command, "--flip", "no", "--scales", "1", "1.1", "--compound", "yes", "--raw"]) == 0
     found = Embeddings.load(out)
     assert found.names.tolist() == ["query/0003_c1s1_000451_00.jpg", "bounding_box_test/0000_c1s1_000151_01.jpg"]
     assert found.pids.tolist() == [-1, -1]
-    assert found.meta["rule"] == {"kind": "embedding", "flip": False, "scales": [1.0, 1.1], "compound": False, "normalise": False}
-    rule = EmbeddingRule(flip=False, scales=(1, 1.1), normalise=False)
+    assert found.meta["rule"] == {"kind": "embedding", "flip": False, "scales": [1.0, 1.1], "compound": True, "normalise": False}
+    rule = EmbeddingRule(flip=False, scales=(1, 1.1), compound=True, normalise=False)
     assert np.array_equal(found.vectors, load(model, device="cpu", rule=rule)([market / name for name in found.names]))
 
 

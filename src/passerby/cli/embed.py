@@ -44,18 +44,19 @@ class Options:
     scales: tuple[float, ...] = ()
     """add the vectors at these scales; the factor on height and width is the square root, so 1.1 makes 268 x 134 of 256 x 128
     (default: as the model says)"""
-    compound: bool = False
-    """the published multi-scale test, in which each scale resizes what the scale before it has made"""
+    compound: Literal["auto", "yes", "no"] = "auto"
+    """the published multi-scale test, in which each scale resizes what the scale before it has made (auto: as the model says)"""
     raw: bool = False
     """leave the sums as they are instead of making unit vectors"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """of the forward pass; bf16 is about twice as fast on CPUs that have it"""
+    """of the forward pass; bf16 is about twice as fast on CPUs that have it; its vectors are others, so embed query and gallery
+    alike"""
     batch_size: int = 64
     """images a forward pass"""
     workers: int | None = None
-    """threads that decode (default: 1 on up to four cores, else 4)"""
+    """threads that decode (default: one a core, at most 16)"""
     json: Path | None = None
     """write what was done to this file too"""
 
@@ -90,15 +91,19 @@ def _embedder(options: Options) -> Embedder:
     rule: EmbeddingRule = read_description(options.model).rule
     rule = replace(
         rule,
-        flip=rule.flip if options.flip == "auto" else options.flip == "yes",
+        flip=_chosen(options.flip, rule.flip),
         scales=options.scales or rule.scales,
-        compound=options.compound or rule.compound,
+        compound=_chosen(options.compound, rule.compound),
         normalise=rule.normalise and not options.raw,
     )
     return load(
         options.model, device=options.device, precision=options.precision, rule=rule, batch_size=options.batch_size,
         workers=options.workers,
     )  # fmt: skip
+
+
+def _chosen(option: str, own: bool) -> bool:
+    return own if option == "auto" else option == "yes"
 
 
 def _data(options: Options) -> list[tuple[Path, Any]]:
