@@ -40,7 +40,7 @@ class Embedder:
         device: ``cpu``, ``cuda``, ...
         precision: of the forward pass, ``fp32``, ``bf16`` or ``fp16``; sums and normalisation are always fp32. Vectors of
             different precisions do not mix: between fp32 and bf16 the median cosine of one image was 0.988 (MobileNetV2, ImageNet
-            weights, 1,374 crops of TUD), and one query in eight found another first image, though mAP differed by 0.06 points only.
+            weights, 1,374 crops of TUD), and one query in eight found another first image, though mAP differed by 0.06 points.
         batch_size: images a forward pass.
         workers: threads that decode; None takes as many as torch computes with on a CPU, else one a core, at most 16.
         facts: what is known of the model, for `Embeddings.meta`; `artefact.load` gives the whole file.
