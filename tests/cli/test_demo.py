@@ -23,6 +23,8 @@ def test_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     scores = json.loads(found.read_text())
     assert scores["notes"] == [NOTE] and 0 <= scores["network"]["map"] <= 1
     assert scores["network"]["num_valid"] == scores["histogram"]["num_valid"] == 8
+    assert main(["demo", "--out", str(out), *SMALL, "--epochs", "1", "--json", str(found)]) == 0  # shown again, not trained again
+    assert json.loads(found.read_text())["network"] == scores["network"]
 
 
 def test_no_epochs_only_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

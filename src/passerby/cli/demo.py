@@ -23,7 +23,8 @@ __all__ = ["Options", "run"]
 class Options:
     """Draw people, train a small network from scratch on some of them, and find the others again across cameras.
 
-    Everything is written into one folder. Nothing is downloaded. Two CPU cores need two to three minutes.
+    Everything is written into one folder. Nothing is downloaded. Two CPU cores need two to three minutes. The same command given
+    again goes on where it was stopped.
     """
 
     out: Path = Path("demo")
@@ -99,7 +100,11 @@ def _train(options: Options, data: ReidData) -> Path:
         optimizer="adamw", lr=2e-3, backbone_lr_factor=1.0, schedule="cosine", warmup_epochs=1, epochs=options.epochs,
         evaluate_every=6, seed=options.seed,
     )  # fmt: skip
-    return baseline.train(config, data, options.out / "run", device=options.device, workers=0)
+    run_dir = options.out / "run"
+    begun = any(
+        (run_dir / "checkpoints").glob("*.pt")
+    )  # a demo that was stopped goes on; one that is finished is only shown again
+    return baseline.train(config, data, run_dir, resume=begun, device=options.device, workers=0)
 
 
 def _embed(options: Options, data: ReidData, artefact: Path) -> tuple[Embeddings, Embeddings]:
@@ -139,7 +144,8 @@ def _tell(options: Options, data: ReidData, scores: RetrievalScores, plain: Retr
     from passerby.files import write_json
 
     out, console = options.out, Console()
-    found = {f"trained network, {options.epochs} epochs": scores, "colour histogram": plain}
+    epochs = f"{options.epochs} epoch{'s' if options.epochs > 1 else ''}"
+    found = {f"trained network, {epochs}": scores, "colour histogram": plain}
     table = Table("%", "Rank-1", "Rank-5", "Rank-10", "mAP", "mINP")
     for name, row in found.items():
         table.add_row(name, *(f"{100 * value:.1f}" for value in row.summary().values()))
