@@ -76,6 +76,9 @@ def main() -> None:
     print(
         f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, load {load:.1f} before the start, torch {torch.__version__}"
     )
+    if load > 0.5 * (os.cpu_count() or 1):
+        print("other work is running: two threads that wait for each other lose time to it, so read only the ratio of CPU time,")
+        print("and that with OMP_NUM_THREADS=1; measure again on a quiet machine")
     print(f"{'network':<14}{'precision':<11}{'bare images/s':>14}{'embedder':>10}{'ratio':>8}{'ratio of CPU time':>19}")
     with tempfile.TemporaryDirectory() as folder:
         paths = draw_crops(Path(folder), max(BATCH, options.images // BATCH * BATCH))
