@@ -62,6 +62,8 @@ def merged(config: C, values: Mapping[str, Any], where: str) -> C:
         name = str(key).replace("-", "_")
         if name not in known:
             raise UsageError(f'{where}: no option "{key}". {nearest(name, known)}')
+        if isinstance(value, bool) and hints[name] is not bool:  # pydantic would take true for 1
+            raise UsageError(f"{where}: {key} is {value}; it is no switch.")
         try:
             checked[name] = TypeAdapter(hints[name]).validate_python(value)
         except ValidationError as error:

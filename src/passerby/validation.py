@@ -26,12 +26,13 @@ from passerby.transforms import EvalTransform, Preprocess, normalise
 __all__ = ["ClassificationEvaluation", "Evaluations", "RetrievalEvaluation", "predicted", "with_a_match"]
 
 
-def with_a_match(data: ReidData, limit: int) -> tuple[Split, Split]:
+def with_a_match(data: ReidData, limit: int, convention: Convention = MARKET1501) -> tuple[Split, Split]:
     """A small query and gallery in which queries have their matches, for a dry evaluation.
 
     Args:
         data: a data set with query and gallery.
         limit: at most so many records in each.
+        convention: whether images of the query's own camera count.
 
     Raises:
         DataError: no query has an image of its person from another camera in the gallery: no number could be made.
@@ -41,7 +42,8 @@ def with_a_match(data: ReidData, limit: int) -> tuple[Split, Split]:
         seen_by.setdefault((record.domain, record.pid), []).append(position)
     queries, matches = [], []
     for record in data.query:
-        own = [p for p in seen_by.get((record.domain, record.pid), []) if data.gallery[p].camera != record.camera]
+        same = [p for p in seen_by.get((record.domain, record.pid), []) if data.gallery[p].path != record.path]
+        own = same if convention.same_camera == "keep" else [p for p in same if data.gallery[p].camera != record.camera]
         if own:
             queries.append(record)
             matches.append(data.gallery[own[0]])
@@ -82,7 +84,7 @@ class RetrievalEvaluation:
         if max_batches is None:
             query, gallery = self.data.query, self.data.gallery
         else:
-            query, gallery = with_a_match(self.data, max_batches * self.batch_size)
+            query, gallery = with_a_match(self.data, max_batches * self.batch_size, self.convention)
         scores = self.scores(query, gallery)
         return {
             "rank1": scores.rank(1),

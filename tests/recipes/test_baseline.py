@@ -21,14 +21,14 @@ from passerby.records import ReidData, Split
 from passerby.training import load_history
 
 SMALL = Config(
-    backbone="osnet_x0_25", weights="scratch", height=64, width=32, pad_px=2, batch_size=8, images_per_identity=2, epochs=2,
+    backbone="osnet_x0_25", weights="scratch", height=64, width=32, pad_px=2, batch_size=8, epochs=2,
     lr=0.05, backbone_lr_factor=1.0, linear_dim=32,
 )  # fmt: skip
 CPU = torch.device("cpu")
 
 
 def a_step(config: Config, classes: int = 6) -> BaselineStep:
-    return BaselineStep(config, build_model(config, classes), classes, 4, CPU)
+    return BaselineStep(config, build_model(config, classes), classes, 32, 4, CPU)
 
 
 def a_batch(config: Config, classes: int = 6, seed: int = 0) -> Batch:
@@ -72,7 +72,7 @@ def test_the_artefact_embeds_as_the_trained_network_did(colours: ReidData, tmp_p
     "options",
     [
         {"losses": ("arcface",), "average": "ema", "random_erasing": 0.5},
-        {"average": "swa", "epochs": 3, "sampler": "identity", "warmup_epochs": 1.0, "warmup": "loss"},
+        {"average": "swa", "epochs": 5, "sampler": "identity", "warmup_epochs": 1.0, "warmup": "loss"},
     ],
     ids=["ema and class weights", "averaged epochs"],
 )
@@ -115,7 +115,7 @@ def test_every_parameter_has_one_owner_and_gets_a_gradient(head: str, losses: tu
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_enters_the_total(name: str):
-    config = replace(SMALL, losses=(f"{name}:2",), sampler="shuffle")
+    config = replace(SMALL, losses=(f"{name}:2",), sampler="published")
     once = a_step(replace(config, losses=(name,)))(a_batch(config))
     twice = a_step(config)(a_batch(config))
     assert float(twice[name]) == pytest.approx(2 * float(once[name]), rel=1e-5)
@@ -156,10 +156,10 @@ def test_the_loss_warm_up_scales_the_loss_not_the_rate():
 
 def test_pair_losses_bring_their_sampler(colours: ReidData):
     labels = colours.train.label_map()
-    loader = make_loader(replace(SMALL, losses=("triplet",)), colours.train, labels, 0)
+    loader = make_loader(replace(SMALL, losses=("triplet",), images_per_identity=2), colours.train, labels, 0)
     batch = next(iter(loader.epoch(0)))
     assert batch.labels.view(4, 2).unique(dim=1).shape[1] == 1  # four people, two images each
-    plain = make_loader(replace(SMALL, losses=("triplet",), sampler="shuffle"), colours.train, labels, 0)
+    plain = make_loader(replace(SMALL, losses=("triplet",), sampler="published"), colours.train, labels, 0)
     assert type(plain.sampler).__name__ == "ShuffleSampler"
 
 
@@ -199,9 +199,24 @@ def test_two_processes_train_and_leave_one_artefact(colours: ReidData, tmp_path:
     assert json.loads((tmp_path / "run" / "artefact" / "passerby.json").read_text())["recipe"] == "baseline"
 
 
-def test_missing_start_weights_say_how_to_get_them():
-    with pytest.raises(ArtefactError, match=r"no start weights for osnet_x0_25 are installed\. Give --weights FILE .* scratch"):
-        build_model(replace(SMALL, weights="auto"), 6)
+@pytest.mark.parametrize(
+    ("backbone", "said"),
+    [
+        (
+            "osnet_x0_25",
+            "no start weights for osnet_x0_25 are installed: get its ImageNet state dict from the model zoo of torchreid",
+        ),
+        (
+            "resnet50_ibn",
+            "no start weights for resnet50_ibn are installed: get its ImageNet state dict from the authors of IBN-Net",
+        ),
+        ("resnet18", "no start weights for resnet18 are installed: get timm's: where there is a network, python -c "),
+    ],
+)
+def test_missing_start_weights_say_how_to_get_them(backbone: str, said: str):
+    with pytest.raises(ArtefactError) as error:
+        build_model(replace(SMALL, backbone=backbone, weights="auto"), 6)
+    assert str(error.value).startswith(said) and str(error.value).endswith("with --weights scratch.")
 
 
 def test_generated_images_need_folder_and_weight(colours: ReidData):
@@ -222,8 +237,72 @@ def test_an_empty_folder_of_generated_images_is_named(colours: ReidData, tmp_pat
 
 
 def test_training_needs_training_images(colours: ReidData, tmp_path: Path):
-    with pytest.raises(DataError, match=r"colours has no training images\. Try: passerby data check PATH"):
+    with pytest.raises(DataError, match=r"colours has 0 training images of 0 people .* two people is the least"):
         train(SMALL, replace(colours, train=Split()), tmp_path / "run")
+    one = colours.train.where(lambda record: record.pid == 1)
+    with pytest.raises(DataError, match=r"colours has 8 training images of 1 people"):
+        train(SMALL, replace(colours, train=one), tmp_path / "run")
+
+
+def test_junk_and_distractors_are_no_classes(colours: ReidData):
+    strangers = Split(tuple(replace(record, pid=pid) for record, pid in zip(colours.train[:2], (-1, 0), strict=True)))
+    data = baseline.fit_to_train(replace(colours, train=Split(colours.train.records + strangers.records)))
+    assert data.train == colours.train and data.notes == colours.notes
+
+
+def test_people_who_are_trained_on_and_tested_on_are_told(colours: ReidData):
+    data = baseline.fit_to_train(replace(colours, query=colours.train[:1]))
+    assert data.notes[-1] == "1 of 1 query people were trained on: the numbers are too high"
+
+
+def test_a_resume_on_other_people_is_refused(colours: ReidData, tmp_path: Path):
+    train(replace(SMALL, epochs=1), colours, tmp_path / "run", workers=0)
+    others = Split(tuple(replace(record, pid=record.pid + 10) for record in colours.train))
+    with pytest.raises(UsageError, match="training_images"):
+        train(replace(SMALL, epochs=1), replace(colours, train=others), tmp_path / "run", workers=0, resume=True)
+
+
+def test_the_run_folder_says_from_the_start_what_is_run(colours: ReidData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def stops(self: BaselineStep, batch: Batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BaselineStep, "__call__", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, colours, tmp_path / "run", workers=0)
+    assert json.loads((tmp_path / "run" / "labels.json").read_text()) == [["colours", pid] for pid in range(1, 7)]
+    assert "osnet_x0_25" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"epochs": 0}, "epochs is 0: allowed is 1 or more."),
+        ({"batch_size": 1}, "batch_size is 1: allowed is 2 or more."),
+        ({"adversarial_every": 0}, "adversarial_every is 0: allowed is 1 or more."),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0: allowed is 0 or more."),
+        ({"momentum": 5.0}, "momentum is 5.0: allowed is 0 or more, and below 1."),
+        ({"label_smoothing": 2.0}, "label_smoothing is 2.0: allowed is 0 or more, and below 1."),
+        ({"lr": float("nan")}, "lr is nan: allowed is 0 or more."),
+        ({"lr": 0.0}, "lr is 0.0, backbone_lr_factor 1.0, instance_gamma 32.0: each must be above 0."),
+        (
+            {"optimizer": "adam", "momentum": 0.5},
+            "momentum is 0.5, but it acts only with optimizer sgd. Leave it out, or add that.",
+        ),
+        ({"ema_decay": 0.9}, "ema_decay is 0.9, but it acts only with average ema. Leave it out, or add that."),
+        ({"warmup": "loss"}, "warmup is loss, but it acts only with warmup_epochs above 0. Leave it out, or add that."),
+        ({"average": "swa", "epochs": 4}, "epochs is 4: the average begins at 80 % of the run, in epoch 5 at the earliest."),
+    ],
+)
+def test_options_out_of_range_or_without_effect_are_refused(options: dict, said: str):
+    with pytest.raises(UsageError) as error:
+        replace(SMALL, **{"losses": ("triplet",), **options})
+    assert str(error.value) == said
+
+
+def test_a_shuffle_under_a_pair_loss_must_be_meant(colours: ReidData):
+    config = replace(SMALL, losses=("circle",), sampler="shuffle")
+    with pytest.raises(UsageError, match="sampler is shuffle, but circle needs several images of a person in a batch"):
+        make_loader(config, colours.train, colours.train.label_map(), 0)
 
 
 def test_an_unknown_loss_names_the_nearest(colours: ReidData):

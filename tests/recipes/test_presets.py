@@ -1,5 +1,7 @@
 """Every preset is a published row that this version can run as it stands."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -27,6 +29,36 @@ def test_a_preset_resolves(name: str):
     assert 0 < learning_rate(config)(0.0) <= 1
     assert [LossTerm.parse(text).name for text in config.losses] == list(config.losses)
     assert ("generated" in preset.note) == (config.generated_weight > 0)
+
+
+def test_the_page_of_the_recipe_lists_every_row_with_its_figures():
+    page = (Path(__file__).parents[2] / "docs" / "recipes" / "baseline.md").read_text()
+    for name in preset_names("baseline"):
+        preset = load_preset(name)
+        assert preset.published is not None
+        figures = f"{100 * preset.published.rank1:.2f} / {100 * preset.published.map:.2f}"
+        assert f"| `{name}` | {preset.title} | {figures} |" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "figures", "options"),
+    [
+        ("market-resnet50", (88.84, 71.59), {}),
+        ("market-densenet121", (90.17, 74.02), {"backbone": "densenet121"}),
+        ("market-pcb", (92.64, 77.47), {"head": "pcb", "lr": 0.02, "height": 384, "width": 192, "last_stride": 1, "pad_px": 0}),
+        ("market-all-tricks", (91.83, 78.32), {"batch_size": 8, "lr": 0.02, "random_erasing": 0.5, "last_stride": 1}),
+        ("market-circle", (92.13, 79.84), {"losses": ["circle"], "sampler": "published", "batch_size": 8}),
+        ("market-swin", (92.75, 79.70), {"height": 224, "width": 224, "drop_path": 0.2}),
+        ("market-loss-instance", (92.73, 81.11), {"instance_gamma": 64, "lr": 0.08, "epochs": 100, "batch_size": 32}),
+        ("market-hrnet18-circle-dg", (92.19, 81.00), {"lr": 0.01, "batch_size": 16, "generated_weight": 0.1}),
+        ("duke-resnet50", (64.23, 43.92), {}),
+    ],
+)
+def test_well_known_rows_are_as_published(name: str, figures: tuple[float, float], options: dict):
+    preset = load_preset(name)
+    assert preset.published is not None
+    assert (preset.published.rank1, preset.published.map) == pytest.approx([value / 100 for value in figures])
+    assert {key: preset.options[key] for key in options} == options
 
 
 def networks() -> dict[models.ModelConfig, str]:

@@ -30,6 +30,8 @@ class RunOptions:
     """run folder (default: runs/PRESET or runs/RECIPE-DATASET)"""
     resume: bool = False
     """go on with the run in --out where it stopped; its options must be the same"""
+    convention: str = ""
+    """how the logged evaluation counts: market1501, layumi, any-camera ... (default: that of the preset, else market1501)"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     workers: int = 2
@@ -111,7 +113,9 @@ def main(arguments: Sequence[str]) -> int:
     from passerby.recipes import RECIPES
 
     words = list(arguments)
-    if not words or words[0] in ("-h", "--help"):
+    if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
+        raise UsageError(f"name the recipe before its flags: passerby train {next(iter(RECIPES))} {words[0]} ...")
+    if not words or words[0].startswith("-"):
         print("usage: passerby train RECIPE [--preset NAME] [--config FILE] [options]     passerby train RECIPE --help\n")
         for name in RECIPES:
             print(f"  {name}")
@@ -131,7 +135,6 @@ def main(arguments: Sequence[str]) -> int:
 def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> None:
     from passerby import datasets
     from passerby.datasets.registry import data_folder
-    from passerby.metrics import MARKET1501
     from passerby.metrics.conventions import resolve
     from passerby.recipes import recipe
 
@@ -141,14 +144,26 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
             f"See: passerby train {name} --help"
         )
     data = datasets.read(run.dataset or datasets.detect(data_folder(run.data)), run.data)
-    if len(data.query):
-        datasets.check_evaluable(data)
     published = preset.published if preset is not None else None
-    convention = resolve(published.convention) if published is not None else MARKET1501
+    convention = resolve(run.convention or (published.convention if published is not None else "market1501"))
+    if len(data.query) and convention.same_camera == "drop":
+        datasets.check_evaluable(data)
     out = run.out or Path("runs") / f"{name}-{data.name}"
+    _check_places(out, run.json)
     path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
     if world_is_first():
         _report(path, out, data, convention, published, run)
+
+
+def _check_places(out: Path, json: Path | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    artefact = out / "artefact"
+    if artefact.exists() and not (artefact / "passerby.json").is_file():
+        raise UsageError(f"{artefact} exists and is no artefact: choose another --out, or move it away.")
+    if json is not None:
+        json.parent.mkdir(parents=True, exist_ok=True)
+        if json.is_dir() or not os.access(json.parent, os.W_OK):
+            raise UsageError(f"--json {json} cannot be written: give a file name in a folder that can.")
 
 
 def world_is_first() -> bool:

