@@ -57,8 +57,8 @@ def _stage(number: int, what: str) -> Iterator[None]:
 def _one_thread() -> Iterator[None]:
     """Compute with one thread.
 
-    A network this small gains a fifth from a second one on an idle machine, loses three quarters to it on a busy one, where threads
-    wait for each other, and gives other numbers with every number of threads.
+    A network this small gains a fifth from a second one on an idle machine and loses half or more to it on a busy one, where
+    threads wait for each other; and the last digits differ with the number of threads.
     """
     import torch
 
