@@ -217,6 +217,7 @@ def test_a_scale_that_the_network_does_not_take_is_refused_before_any_image():
     ("make", "text"),
     [
         (lambda: Embedder(Net(), SIZE, precision="int8"), 'no precision "int8"'),
+        (lambda: Embedder(Net(), SIZE, device="foo"), 'no device "foo". Allowed: auto, cpu, cuda'),
         (lambda: Embedder(Net(), SIZE, batch_size=0), "batch_size is 0 and workers is None: both count, so 1 is the least."),
         (lambda: Embedder(Net(), SIZE, workers=0), "batch_size is 64 and workers is 0"),
         (lambda: EmbeddingRule(kind="logits"), 'no vector "logits" in a model\'s outputs.'),

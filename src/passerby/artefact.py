@@ -26,6 +26,7 @@ from passerby.errors import ArtefactError, PasserbyError, listing, nearest
 from passerby.files import write_json
 from passerby.records import ReidData
 from passerby.training import random_state
+from passerby.training.distributed import resolve_device
 from passerby.transforms import Preprocess
 
 __all__ = [
@@ -259,8 +260,10 @@ def load(
         build: makes a network of your own from the description's ``model``; None takes `models.build_model` without classes.
 
     Raises:
+        UsageError: a device that is not there.
         ArtefactError: see `read_artefact`; or a network that this passerby does not know, or weights that do not fit it.
     """
+    device = resolve_device(device)
     facts, weights = read_artefact(path)
     try:
         with random_state.preserved():  # the start weights that are drawn here are overwritten at once
@@ -269,9 +272,8 @@ def load(
         raise ArtefactError(f"{path} holds a network that cannot be built here: {error}") from error
     _fill(model, weights, Path(path))
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # twice as fast on CPUs
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if str(device) == "auto" else device
     return Embedder(
-        model, facts.preprocess, rule or facts.rule, device=chosen, precision=precision, batch_size=batch_size, workers=workers,
+        model, facts.preprocess, rule or facts.rule, device=device, precision=precision, batch_size=batch_size, workers=workers,
         facts=_meta(facts),
     )  # fmt: skip
 

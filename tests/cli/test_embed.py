@@ -106,6 +106,7 @@ def test_any_images_become_one_file(model, market, tmp_path):
         (["--data", "{market}", "--out", "x", "--trial", "3"], 2, 'market1501 has no trial "3": its split is fixed.'),
         (["--data", "{market}", "--out", "x", "--scales", "0"], 2, "scales are [0.0]: give one or more numbers above 0"),
         (["--dataset", "markt", "--out", "x"], 2, 'no data set "markt".'),
+        (["--data", "{market}", "--out", "x", "--device", "foo"], 2, 'no device "foo". Allowed: auto, cpu, cuda'),
     ],
 )
 def test_a_wrong_call_is_one_line_and_writes_nothing(model, market, tmp_path, monkeypatch, capsys, words, code, text):

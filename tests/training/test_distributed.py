@@ -12,7 +12,16 @@ import torch
 
 from passerby.errors import UsageError
 from passerby.training import distributed
-from passerby.training.distributed import World, distribute, everyone, gather, mean_over_processes, processes, world
+from passerby.training.distributed import (
+    World,
+    distribute,
+    everyone,
+    gather,
+    mean_over_processes,
+    processes,
+    resolve_device,
+    world,
+)
 from passerby.training.history import load_history
 
 SCRIPT = Path(__file__).with_name("share.py")
@@ -152,6 +161,20 @@ def test_a_missing_gpu_is_an_error(monkeypatch):
         processes("cuda:1"),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", ["foo", "meta", "cuda:x", ""])
+def test_a_device_that_nobody_has_is_an_error(name):
+    with pytest.raises(UsageError, match=f'no device "{name}". Allowed: auto, cpu, cuda, cuda:0'), processes(name):
+        pass
+
+
+def test_a_gpu_beyond_the_last_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1") == torch.device("cuda", 1) and resolve_device() == torch.device("cuda")
+    with pytest.raises(UsageError, match=r'device "cuda:2" is asked for, but torch finds 2 CUDA devices, from cuda:0.'):
+        resolve_device("cuda:2")
 
 
 def test_more_processes_than_gpus_is_an_error(monkeypatch):

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from passerby.embedder.pictures import ImageLike, each, picture
 from passerby.embedder.rule import EmbeddingRule
 from passerby.errors import UsageError, nearest
+from passerby.training.distributed import resolve_device
 from passerby.transforms import EvalTransform, Preprocess, normalise
 
 __all__ = ["PRECISIONS", "Embedder", "bf16_is_fast"]
@@ -37,7 +38,7 @@ class Embedder:
             training: neither its weights nor their layout are touched.
         preprocess: what its input stage expects.
         rule: how outputs become vectors.
-        device: ``cpu``, ``cuda``, ...
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: of the forward pass, ``fp32``, ``bf16`` or ``fp16``; sums and normalisation are always fp32. Vectors of
             different precisions do not mix: between fp32 and bf16 the median cosine of one image was 0.988 (MobileNetV2, ImageNet
             weights, 1,374 crops of TUD), and one query in eight found another first image, though mAP differed by 0.06 points.
@@ -46,7 +47,7 @@ class Embedder:
         facts: what is known of the model, for `Embeddings.meta`; `artefact.load` gives the whole file.
 
     Raises:
-        UsageError: an unknown precision, a number out of range, or a scale whose size the network does not take.
+        UsageError: an unknown precision, a device that is not there, a number out of range, or a scale whose size the network does not take.
 
     Example::
 
@@ -70,7 +71,7 @@ class Embedder:
             raise UsageError(f'no precision "{precision}". {nearest(precision, PRECISIONS)}')
         if batch_size < 1 or (workers is not None and workers < 1):
             raise UsageError(f"batch_size is {batch_size} and workers is {workers}: both count, so 1 is the least.")
-        self.device, self.precision, self.preprocess, self.rule = torch.device(device), precision, preprocess, rule
+        self.device, self.precision, self.preprocess, self.rule = resolve_device(device), precision, preprocess, rule
         self.batch_size = batch_size
         on_cpu = self.device.type == "cpu"
         self.workers = workers or (torch.get_num_threads() if on_cpu else min(16, os.cpu_count() or 1))

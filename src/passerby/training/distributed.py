@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from passerby.errors import TrainingError, UsageError
 
-__all__ = ["World", "distribute", "everyone", "gather", "mean_over_processes", "processes", "world"]
+__all__ = ["World", "distribute", "everyone", "gather", "mean_over_processes", "processes", "resolve_device", "world"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def processes(device: str = "auto") -> Iterator[World]:
             means one GPU a process.
 
     Raises:
-        UsageError: CUDA is asked for and absent, or there are more processes than GPUs.
+        UsageError: no device of this name, CUDA asked for and absent, or more processes than GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")), size)
@@ -74,14 +74,36 @@ def processes(device: str = "auto") -> Iterator[World]:
         dist.destroy_process_group()
 
 
-def _device(name: str, local_rank: int, size: int) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    chosen = torch.device(name)
-    if chosen.type != "cuda":
+def resolve_device(name: torch.device | str = "auto") -> torch.device:
+    """The device of this name, after making sure that it is there.
+
+    Args:
+        name: ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UsageError: another name, or a CUDA device that torch does not find.
+    """
+    if str(name) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise UsageError(f'no device "{name}". Allowed: auto, cpu, cuda, cuda:0, cuda:1 ...')
+    if chosen.type == "cpu":
         return chosen
     if not torch.cuda.is_available():
         raise UsageError(f'device "{name}" is asked for, but torch finds no CUDA device here. Use --device cpu.')
+    if chosen.index is not None and chosen.index >= torch.cuda.device_count():
+        raise UsageError(f'device "{name}" is asked for, but torch finds {torch.cuda.device_count()} CUDA devices, from cuda:0.')
+    return chosen
+
+
+def _device(name: str, local_rank: int, size: int) -> torch.device:
+    chosen = resolve_device(name)
+    if chosen.type != "cuda":
+        return chosen
     if size > 1:
         if local_rank >= torch.cuda.device_count():
             raise UsageError(
