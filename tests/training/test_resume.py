@@ -81,6 +81,27 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_same_run(toy, tmp_path, at, o
     assert_same(outcome(tmp_path / "parts"), outcome(tmp_path / "whole"))
 
 
+@pytest.mark.parametrize("logged", [False, True])
+def test_an_evaluation_that_fails_does_not_cost_the_epoch(toy, tmp_path, uninterrupted, logged):
+    run = toy.Run()
+    plain = run.evaluate
+
+    def fails(max_batches=None):
+        if max_batches is None:
+            raise StopError
+        return plain(max_batches)
+
+    with pytest.raises(StopError):
+        run.fit(tmp_path, evaluate=fails)
+    if logged:  # killed between the line of the evaluation and the checkpoint after it
+        with (tmp_path / "history.jsonl").open("a") as file:
+            file.write('{"kind": "evaluation", "step": 16, "epoch": 2, "mAP": 0.5}\n')
+    again = toy.Run(seed=99)
+    again.fit(tmp_path, resume=True)
+    assert again.seen[0] == 16 and again.evaluated == [2, None, None, None]
+    assert_same(outcome(tmp_path), uninterrupted)
+
+
 def start(run_dir, script):
     """A process of its own. The fork server has torch loaded and has computed nothing, so that a start takes little time."""
     context = multiprocessing.get_context("forkserver")

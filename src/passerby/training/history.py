@@ -84,13 +84,15 @@ class HistoryWriter:
     Args:
         run_dir: folder of the run.
         step: lines beyond this step are dropped first; 0 starts afresh.
+        evaluated: False drops the evaluation at this very step too, because it will be made again.
         tensorboard: also write events for TensorBoard, under ``tensorboard/``.
     """
 
-    def __init__(self, run_dir: Path, step: int, *, tensorboard: bool) -> None:
+    def __init__(self, run_dir: Path, step: int, *, evaluated: bool = True, tensorboard: bool) -> None:
         path = run_dir / HISTORY_FILE
         kept = load_history(run_dir).lines if step and path.is_file() else ()
-        write_text(path, "".join(_row(line) for line in kept if line["step"] <= step))
+        before = [line for line in kept if line["step"] <= step - (line["kind"] == "evaluation" and not evaluated)]
+        write_text(path, "".join(map(_row, before)))
         self._file = path.open("a", encoding="utf-8", buffering=1)
         self._events: Any = None
         if tensorboard:

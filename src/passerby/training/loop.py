@@ -102,7 +102,7 @@ def fit(
     run.begin(resume)
     if world().first:
         run.dir.mkdir(parents=True, exist_ok=True)
-        run.writer = HistoryWriter(run.dir, run.clock.step, tensorboard=tensorboard)
+        run.writer = HistoryWriter(run.dir, run.clock.step, evaluated=not run.awaits_evaluation, tensorboard=tensorboard)
     try:
         run.all_epochs()
     finally:
@@ -145,6 +145,11 @@ class _Run:
     images: int = 0
     seconds: float = 0.0
     best: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def awaits_evaluation(self) -> bool:
+        """Whether all steps of the epoch in progress are done, so that only its evaluation is left."""
+        return self.clock.step == (self.clock.epoch + 1) * self.clock.steps_per_epoch
 
     def begin(self, resume: bool) -> None:
         """Check what can be checked before the first step, and go to where the run left off."""
@@ -210,6 +215,9 @@ class _Run:
     def _one_epoch(self, advance: Callable[[], None]) -> None:
         epoch, length = self.clock.epoch, self.clock.steps_per_epoch
         start = self.clock.step - epoch * length
+        if start == length:  # saved before an evaluation that did not end
+            self._end_epoch(epoch)
+            return
         if start == 0 and self.before_epoch is not None:
             self.before_epoch(epoch)
         seen = start
@@ -263,26 +271,33 @@ class _Run:
         if self.writer is not None:
             self.writer.write("epoch", self.clock.step, epoch + 1, {**means, **self._rates(), **speed})
         self.sums, self.images, self.seconds = {}, 0, 0.0
-        last = epoch + 1 == self.epochs
-        found: dict[str, float] = {}
-        if self.evaluate is not None and (last or (epoch + 1) % self.evaluate_every == 0):
-            found = self._evaluated()
-            if self.writer is not None:
-                self.writer.write("evaluation", self.clock.step, epoch + 1, found)
-        improved = self._improved(found)
-        self.clock.epoch += 1
-        by_steps = self.saving.every_steps is not None and self.clock.step % self.saving.every_steps == 0
-        if last or improved or by_steps or (epoch + 1) % self.saving.every_epochs == 0:
-            self.save()
+        if self._evaluates(epoch):
+            self.save()  # an evaluation that fails must not cost the epoch
+        found = self._end_epoch(epoch)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in {**means, **found}.items())
         self.say(f"epoch {epoch + 1}/{self.epochs}  {shown}  ({speed['images_per_s']:.0f} images/s)")
 
-    def _improved(self, found: Mapping[str, float]) -> bool:
+    def _evaluates(self, epoch: int) -> bool:
+        return self.evaluate is not None and (epoch + 1 == self.epochs or (epoch + 1) % self.evaluate_every == 0)
+
+    def _end_epoch(self, epoch: int) -> dict[str, float]:
+        """Evaluate and save, where due; a resume after a failed evaluation starts here."""
+        found: dict[str, float] = {}
+        if evaluates := self._evaluates(epoch):
+            found = self._evaluated()
+            if self.writer is not None:
+                self.writer.write("evaluation", self.clock.step, epoch + 1, found)
+        self._remember_best(found)
+        self.clock.epoch += 1
+        by_steps = self.saving.every_steps is not None and self.clock.step % self.saving.every_steps == 0
+        if evaluates or by_steps or epoch + 1 == self.epochs or (epoch + 1) % self.saving.every_epochs == 0:
+            self.save()
+        return found
+
+    def _remember_best(self, found: Mapping[str, float]) -> None:
         name = self.saving.best
-        if name is None or name not in found or not found[name] > self.best.get("value", float("-inf")):
-            return False
-        self.best = {"value": found[name], "step": self.clock.step}
-        return True
+        if name is not None and name in found and found[name] > self.best.get("value", float("-inf")):
+            self.best = {"value": found[name], "step": self.clock.step}
 
     def save(self) -> None:
         """Write a checkpoint of this moment and remove those that need not stay."""
