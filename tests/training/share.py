@@ -22,7 +22,7 @@ from passerby.training import (
     refresh_norms,
     synchronise_norms,
 )
-from passerby.training.distributed import World, everyone, mean_over_processes
+from passerby.training.distributed import World, everyone, mean_over_processes, share_buffers
 
 B, D = 12, 5
 
@@ -133,6 +133,15 @@ def refreshed(here):
     return {name: buffer for name, buffer in model.named_buffers() if "running" in name}
 
 
+def shared(here):
+    """Buffers that differ, before and after."""
+    model = network(norms=True)
+    model.train()(torch.full((4, 3, 8, 4), float(here.rank)) + torch.randn(4, 3, 8, 4))
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    share_buffers(model)
+    return before, dict(model.named_buffers())
+
+
 def unequal(here):
     try:
         gather(torch.zeros(here.rank + 1, 2))
@@ -151,6 +160,7 @@ def main(out, work):
             "gathered": gather(torch.tensor([[here.rank, here.rank + 0.5]])),
             "means": mean_over_processes({"a": 1.0 + here.rank, "b": float("nan") if here.first else 0.0}, here.device),
             "refreshed": refreshed(here),
+            "shared": shared(here),
             "unequal": unequal(here),
             "poisoned": poisoned(here, work / "poisoned"),
             "whole": trained(here, work / "whole"),

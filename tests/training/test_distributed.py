@@ -100,6 +100,14 @@ def test_refreshed_statistics_are_the_mean_over_processes(two, alone):
             torch.testing.assert_close(found["refreshed"][name], buffer)
 
 
+def test_shared_buffers_are_those_of_the_first_process(two):
+    (first, _), (second, _) = (found["shared"] for found in two)
+    assert not torch.equal(first["backbone.1.running_mean"], second["backbone.1.running_mean"])
+    for found in two:
+        after = found["shared"][1]
+        assert after.keys() == first.keys() and all(torch.equal(after[name], first[name]) for name in first)
+
+
 def test_logged_values_are_means_over_processes_and_nan_reaches_all(two):
     for found in two:
         assert found["means"]["a"] == 1.5

@@ -22,7 +22,17 @@ from torch import Tensor, nn
 
 from passerby.errors import TrainingError, UsageError
 
-__all__ = ["World", "distribute", "everyone", "gather", "mean_over_processes", "processes", "resolve_device", "world"]
+__all__ = [
+    "World",
+    "distribute",
+    "everyone",
+    "gather",
+    "mean_over_processes",
+    "processes",
+    "resolve_device",
+    "share_buffers",
+    "world",
+]
 
 
 @dataclass(frozen=True)
@@ -129,6 +139,17 @@ def distribute(model: nn.Module, *, find_unused: bool = False) -> nn.Module:
     device = next(model.parameters()).device
     ids = [device.index] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(model, device_ids=ids, find_unused_parameters=find_unused)
+
+
+@torch.no_grad()
+def share_buffers(model: nn.Module) -> None:
+    """Give every process the buffers of the first, in place: each process's batch norms have seen its own share only.
+
+    Before an evaluation that is shared out, all must hold the same model. Every process calls it; alone, nothing happens.
+    """
+    if world().size > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 class _Gather(torch.autograd.Function):
