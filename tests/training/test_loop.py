@@ -6,6 +6,7 @@ from torch import nn
 from passerby.errors import TrainingError, UsageError
 from passerby.training import Saving, fit, load_history
 from passerby.training.checkpoints import Checkpoints
+from passerby.training.finite import stop_if_not_finite
 
 NAMES = [f"0001_c1s1_{number:06d}_00.jpg" for number in range(64)]
 
@@ -273,3 +274,9 @@ def test_the_step_may_return_tensors_of_any_scalar_kind(tmp_path):
         lambda batch: terms, Sized(1, 1), epochs=1, run_dir=tmp_path, state={}, log_every=1, tensorboard=False, quiet=True
     )
     assert {name: history.steps[0][name] for name in terms} == {"a": 2.0, "b": 3.0, "c": 0.5, "d": 4.0}
+
+
+def test_only_the_first_of_several_batches_is_named_by_the_training_files(tmp_path):
+    batch = ({"indices": torch.tensor([1])}, {"indices": torch.tensor([0, 7])})
+    with pytest.raises(TrainingError, match=r"safetensors \(images b.jpg\)"):
+        stop_if_not_finite({"loss": float("nan")}, batch, 0, tmp_path, ["a.jpg", "b.jpg"])

@@ -76,7 +76,9 @@ def stop_if_not_finite(
 
 
 def _images(tensors: Mapping[str, Tensor], names: Sequence[str] | None) -> str:
-    indices = [i for name, tensor in tensors.items() if name.split(".")[-1] == "indices" for i in tensor.flatten().tolist()]
+    # Of several batches only the first is from the training split; numbers of the others mean other files.
+    found = [tensor for name, tensor in tensors.items() if name.split(".")[-1] == "indices"]
+    indices = found[0].flatten().tolist() if found else []
     if not indices:
         return 'it has no column "indices"'
     if names is None:
