@@ -47,7 +47,8 @@ class Embedder:
         facts: what is known of the model, for `Embeddings.meta`; `artefact.load` gives the whole file.
 
     Raises:
-        UsageError: an unknown precision, a device that is not there, a number out of range, or a scale whose size the network does not take.
+        UsageError: an unknown precision, a device that is not there, a number out of range, or a scale whose size the network
+            does not take.
 
     Example::
 
