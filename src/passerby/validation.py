@@ -20,7 +20,7 @@ from passerby.losses import cross_entropy
 from passerby.metrics import MARKET1501, Convention, RetrievalScores, evaluate
 from passerby.records import ReidData, Split
 from passerby.training import Evaluate
-from passerby.training.distributed import everyone, world
+from passerby.training.distributed import everyone, share_buffers, world
 from passerby.transforms import EvalTransform, Preprocess, normalise
 
 __all__ = ["ClassificationEvaluation", "Evaluations", "RetrievalEvaluation", "predicted", "with_a_match"]
@@ -96,7 +96,9 @@ class RetrievalEvaluation:
 
     def scores(self, query: Split, gallery: Split) -> RetrievalScores:
         """Everything that the evaluator says about a query and a gallery."""
-        embedder = Embedder(self.model(), self.preprocess, self.rule, device=self.device, batch_size=self.batch_size)
+        model = self.model()
+        share_buffers(model)  # each process's batch norms have seen its own share only
+        embedder = Embedder(model, self.preprocess, self.rule, device=self.device, batch_size=self.batch_size)
         numbering = Numbering.of(query, gallery)
         found = [_shared_out(embedder, split, numbering) for split in (query, gallery)]
         return evaluate(*found, convention=self.convention)
@@ -143,6 +145,7 @@ class ClassificationEvaluation:
     def __call__(self, max_batches: int | None = None) -> dict[str, float]:
         """``val_error`` as a fraction and ``val_loss``; every process measures the same."""
         model = self.model().eval()
+        share_buffers(model)
         split = self.split if max_batches is None else self.split[: max_batches * self.batch_size]
         loader = EvalLoader(split, EvalTransform(self.preprocess), batch_size=self.batch_size, label_map=self.labels)
         wrong, loss = 0, 0.0
