@@ -278,3 +278,23 @@ def test_a_network_that_this_package_does_not_know_is_refused(tmp_path, change, 
     save_artefact(tmp_path / "m", Net(), described)
     with pytest.raises(ArtefactError, match=text):
         load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"data": [3]}, "model and each entry of data must be mappings"),
+        ({"model": 5}, "model and each entry of data must be mappings"),
+        ({"weights_sha256": 5}, "weights_sha256 is 5; it must be text"),
+        ({"model": {"backbone": 5}}, "describes its network with values that it cannot have"),
+        ({"model": {"image_size": 3}}, "describes its network with values that it cannot have"),
+    ],
+)
+def test_a_description_of_wrong_types_is_one_line(saved, facts, changed, said):
+    path, model = saved
+    save_artefact(path, model, facts)
+    content = json.loads((path / "passerby.json").read_text())
+    (path / "passerby.json").write_text(json.dumps({**content, **changed}))
+    with pytest.raises(ArtefactError, match=said) as error:
+        load(path)
+    assert "\n" not in str(error.value)

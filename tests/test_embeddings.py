@@ -257,3 +257,27 @@ def test_a_mat_variable_over_its_limit_is_refused(tmp_path, monkeypatch):
     with pytest.raises(EmbeddingsError, match=re.escape("a .mat variable at most 4. Write .npz.")):
         QueryGallery(people(), people()).save(tmp_path / "a.mat")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name_ends": None}, "has damaged names"),
+        ({"names": np.frombuffer(b"\xff\xfe", dtype=np.uint8)}, "has damaged names"),
+        ({"meta": np.frombuffer(b"{", dtype=np.uint8)}, "has damaged facts about the model"),
+        ({"meta": np.frombuffer(b"[1]", dtype=np.uint8)}, "keeps its facts as a list; they are a mapping"),
+    ],
+)
+def test_damaged_columns_are_one_line(tmp_path, changed, said):
+    Embeddings(np.eye(2, dtype=np.float32), [1, 2], [0, 1], ["a", "b"], {"x": 1}).save(tmp_path / "e.npz")
+    held = {**dict(np.load(tmp_path / "e.npz")), **changed}
+    np.savez(tmp_path / "f.npz", **{name: array for name, array in held.items() if array is not None})
+    with pytest.raises(EmbeddingsError, match=said) as error:
+        Embeddings.load(tmp_path / "f.npz")
+    assert "\n" not in str(error.value)
+
+
+def test_an_empty_file_is_one_line(tmp_path):
+    (tmp_path / "e.npz").touch()
+    with pytest.raises(EmbeddingsError, match=r"is no readable \.npz file"):
+        Embeddings.load(tmp_path / "e.npz")

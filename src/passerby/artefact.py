@@ -233,6 +233,10 @@ def _parsed(path: Path, content: dict[str, Any]) -> Artefact:
         content["rule"] = EmbeddingRule(**content["rule"])
         content["label_map"] = tuple((str(domain), int(pid)) for domain, pid in content["label_map"])
         content["data"], content["notes"] = tuple(content["data"]), tuple(content["notes"])
+        if not all(isinstance(entry, dict) for entry in (content["model"], *content["data"])):
+            raise TypeError("model and each entry of data must be mappings.")
+        if not isinstance(content["weights_sha256"], str):
+            raise TypeError(f"weights_sha256 is {content['weights_sha256']!r}; it must be text.")
     except (TypeError, ValueError, AttributeError, PasserbyError) as error:
         raise ArtefactError(f"{path} does not describe a model that this passerby can use: {error}") from error
     return Artefact(**content)
@@ -270,6 +274,8 @@ def load(
             model = (build or _built)(facts.model)
     except PasserbyError as error:
         raise ArtefactError(f"{path} holds a network that cannot be built here: {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:  # a description with values of the wrong type
+        raise ArtefactError(f"{path} describes its network with values that it cannot have: {error}") from error
     _fill(model, weights, Path(path))
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # twice as fast on CPUs
     return Embedder(

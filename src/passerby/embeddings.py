@@ -289,9 +289,21 @@ def _unpacked(prefix: str, path: str | os.PathLike[str], held: Mapping[str, np.n
     vectors, pids, camids = (held[name] for name in wanted)
     names: Any = held.get(prefix + "names")
     if names is not None and names.dtype.kind != "U":  # our own packing; a plain text array is accepted too
-        content, ends = names.tobytes(), held[prefix + "name_ends"].tolist()
-        names = np.array([content[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)], dtype=str)
-    meta = json.loads(held[prefix + "meta"].tobytes()) if prefix + "meta" in held else {}
+        try:
+            content, ends = names.tobytes(), held[prefix + "name_ends"].tolist()
+            names = np.array([content[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)], dtype=str)
+        except (KeyError, ValueError, TypeError) as error:
+            raise EmbeddingsError(
+                f"{path} has damaged names ({type(error).__name__}). Write it again: passerby embed."
+            ) from error
+    try:
+        meta = json.loads(held[prefix + "meta"].tobytes()) if prefix + "meta" in held else {}
+    except ValueError as error:
+        raise EmbeddingsError(f"{path} has damaged facts about the model: {error}. Write it again: passerby embed.") from error
+    if not isinstance(meta, dict):
+        raise EmbeddingsError(
+            f"{path} keeps its facts as a {type(meta).__name__}; they are a mapping. Write it again: passerby embed."
+        )
     return Embeddings(vectors, pids, camids, names, meta)
 
 
@@ -340,7 +352,7 @@ def _damaged() -> tuple[type[Exception], ...]:
     from scipy.io.matlab import MatReadError
 
     of_formats = (BadZipFile, zlib.error, struct.error, SafetensorError, MatReadError)
-    return (*of_formats, ValueError, KeyError, TypeError, NotImplementedError)
+    return (*of_formats, ValueError, KeyError, TypeError, EOFError, NotImplementedError)
 
 
 def _mat_keys(prefix: str) -> dict[str, str]:

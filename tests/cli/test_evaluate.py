@@ -133,7 +133,7 @@ def test_ties_are_told(tmp_path, capsys):
 REFUSED = [
     ([], 2, "0 inputs: give one file or folder that holds both sets, or a query and a gallery file."),
     (["both.npz", "both.npz", "both.npz"], 2, "3 inputs: give one file"),
-    (["absent.npz"], 1, "absent.npz: no such file."),
+    (["absent.npz"], 1, "absent.npz: no such file"),
     (["both.npz", "--convention", "layum"], 2, 'no convention "layum". Did you mean "layumi"?'),
     (["both.npz", "--repeats", "0"], 2, "Convention repeats is 0"),
     (["both.npz", "--bootstrap", "-1"], 2, "--bootstrap is -1: it counts draws, so 0 is the least."),
@@ -159,7 +159,7 @@ REFUSED = [
         1,
         "is no artefact (no passerby.json) and lacks query.npz, gallery.npz: give what training or passerby embed wrote.",
     ),
-    (["both.npz", "--memory-mb", "0.5"], 2, "memory_mb is 0.5: it must be 1 or more."),
+    (["both.npz", "--memory-mb", "0.5"], 2, "--memory-mb is 0.5: give 1 or more."),
 ]
 
 

@@ -106,14 +106,14 @@ def _dispatch(given: list[str]) -> int:
 
 
 def _run(name: str, rest: list[str]) -> int:
-    import tyro
+    from passerby.cli.parsing import parse
 
     module = importlib.import_module(f"passerby.cli.{VERBS[name].module}")
     if hasattr(module, "main"):  # a verb whose flags depend on its words
         return module.main(rest)
     try:
-        options = tyro.cli(module.Options, prog=f"passerby {name}", args=rest)
-    except SystemExit as stop:  # tyro has printed its help or its error
-        return int(stop.code or 0)
+        options = parse(module.Options, f"passerby {name}", rest)
+    except SystemExit:  # the help was asked for and is printed
+        return 0
     module.run(options)
     return 0

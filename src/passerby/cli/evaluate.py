@@ -126,6 +126,10 @@ def _check(options: Options) -> None:
         )
     if options.bootstrap < 0:
         raise UsageError(f"--bootstrap is {options.bootstrap}: it counts draws, so 0 is the least.")
+    if options.seed < 0:
+        raise UsageError(f"--seed is {options.seed}: give 0 or more.")
+    if not 1 <= options.memory_mb < float("inf"):
+        raise UsageError(f"--memory-mb is {options.memory_mb}: give 1 or more.")
     if options.trial and options.trials:
         raise UsageError("--trial and --trials: one split, or all of them.")
     _convention(options, "")
@@ -146,6 +150,9 @@ def _convention(options: Options, data: str) -> Convention:
 
 def _of_files(options: Options) -> dict[str, QueryGallery]:
     first = options.inputs[0]
+    gone = [path for path in options.inputs if not path.exists()]
+    if gone:
+        raise DataError(f"{listing(gone)}: no such file or folder. Give embeddings, or the artefact folder that training wrote.")
     if len(options.inputs) == 2:
         sets = QueryGallery(*(Embeddings.load(path) for path in options.inputs))
     elif first.is_dir():
@@ -158,6 +165,8 @@ def _of_files(options: Options) -> dict[str, QueryGallery]:
 def _of_folder(folder: Path) -> QueryGallery:
     found = {name: _set_file(folder, name) for name in ("query", "gallery", "multi_query")}
     missing = [name for name in ("query", "gallery") if found[name] is None]
+    if missing and (folder / "artefact").is_dir():
+        raise DataError(f"{folder} is a run; its model is in it: passerby evaluate {folder / 'artefact'} --data DIR")
     if missing:
         raise DataError(
             f"{folder} is no artefact (no passerby.json) and lacks {listing(f'{name}.npz' for name in missing)}: give what "
@@ -181,7 +190,10 @@ def _of_model(options: Options) -> tuple[dict[str, QueryGallery], dict[str, Any]
     name = options.dataset or datasets.detect(data_folder(options.data))
     data = datasets.read(name, options.data)
     trials = _trials(data, options)
-    wanted = "none" if options.more else _convention(options, data.name).multi_query
+    convention = _convention(options, data.name)
+    if convention.same_camera == "drop" and not data.trials:
+        datasets.check_evaluable(data)
+    wanted = "none" if options.more else convention.multi_query
     more = data.multi_query if wanted != "none" else Split()
     records = (record for trial in trials for split in (trial.query, trial.gallery) for record in split)
     every = Split(tuple(dict.fromkeys((*records, *more))))
@@ -194,7 +206,7 @@ def _of_model(options: Options) -> tuple[dict[str, QueryGallery], dict[str, Any]
         workers=options.workers,
     )
     root = Path(os.path.commonpath({record.path.parent for record in every}))
-    meta = {"data": data.name, "notes": list(data.notes)}
+    meta = {"data": data.name, "notes": [*data.notes, *_trained_on(options.inputs[0], trials)]}
     found = embed(embedder, every, root=root, numbering=Numbering.of(every), meta=meta)
 
     def rows(split: Split) -> Embeddings:
@@ -203,6 +215,16 @@ def _of_model(options: Options) -> tuple[dict[str, QueryGallery], dict[str, Any]
     extra = Embeddings.load(options.more) if options.more else rows(more) if len(more) else None
     jobs = {trial.name: QueryGallery(rows(trial.query), rows(trial.gallery), extra) for trial in trials}
     return jobs, {"data": data.name, "model": str(options.inputs[0]), "artefact": found.meta.get("artefact")}
+
+
+def _trained_on(artefact: Path, trials: Sequence[Trial]) -> list[str]:
+    """What must be said where people of the queries were classes of the training."""
+    from passerby.artefact import read_artefact
+
+    known = set(read_artefact(artefact)[0].label_map)
+    people = {(record.domain, record.pid) for trial in trials for record in trial.query}
+    seen = len(people & known)
+    return [f"{seen} of {len(people)} query people were trained on: the numbers are too high"] if seen else []
 
 
 def _trials(data: ReidData, options: Options) -> Sequence[Trial]:

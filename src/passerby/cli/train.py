@@ -78,6 +78,7 @@ def _resolve(recipe_name: str, arguments: list[str]) -> tuple[RunOptions, Any, A
     """Preset, then --config file, then flags; later over earlier."""
     import tyro
 
+    from passerby.cli.parsing import parse
     from passerby.configs import merged, read_yaml
     from passerby.recipes import load_preset, recipe
 
@@ -104,7 +105,7 @@ def _resolve(recipe_name: str, arguments: list[str]) -> tuple[RunOptions, Any, A
         f"Options come from --preset NAME, then --config FILE (YAML), then flags; later over earlier. "
         f"`passerby train {recipe_name} --presets` lists the published rows."
     )
-    chosen = tyro.cli(both, prog=f"passerby train {recipe_name}", args=arguments, default=both(run, config))
+    chosen = parse(both, f"passerby train {recipe_name}", arguments, both(run, config))
     return chosen.run, chosen.options, preset
 
 
@@ -126,8 +127,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         run, config, preset = _resolve(name, rest)
-    except SystemExit as stop:  # tyro has printed its help or its error
-        return int(stop.code or 0)
+    except SystemExit:  # the help was asked for and is printed
+        return 0
     _train(name, run, config, preset)
     return 0
 

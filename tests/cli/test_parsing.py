@@ -1,0 +1,46 @@
+"""Wrong words are one line; help is tyro's."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from passerby.cli.parsing import parse
+from passerby.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Do it."""
+
+    out: Path
+    """new folder"""
+    epochs: int = 3
+    """how often"""
+
+
+def test_words_become_options():
+    assert parse(Options, "passerby do", ["--out", "x", "--epochs", "4"]) == Options(Path("x"), 4)
+    assert parse(Options, "passerby do", [], Options(Path("y"))) == Options(Path("y"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "x", "--epochs", "no"], "Error parsing --epochs: invalid literal for int() with base 10: 'no'"),
+        (["--out", "x", "--epoch", "4"], "Unrecognized options: --epoch"),
+        ([], "--out"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(UsageError) as error:
+        parse(Options, "passerby do", words)
+    text = str(error.value)
+    assert said in text and "\n" not in text and text.endswith("See: passerby do --help") and "│" not in text
+    assert capsys.readouterr() == ("", "")
+
+
+def test_help_is_printed_and_is_no_error(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stop:
+        parse(Options, "passerby do", ["--help"])
+    assert not stop.value.code and "how often" in capsys.readouterr().out
