@@ -4,8 +4,8 @@
 
 For each network two things take turns in one process, with the same threads, precision and batch size: the bare network on
 batches that lie ready as normalised floats, and `Embedder` on JPEG files of 64x128 px (the size of Market-1501's crops) that it
-decodes and resizes to 256x128. The ratio of a round is bare time / embedder time; printed is the median over the rounds. No
-mirrored image is added: with it, the network works twice as long an image and the ratio is nearer to 1.
+decodes and resizes to 256x128. The ratio of a round is bare time / embedder time; printed is the median over the rounds. Without
+--flip no mirrored image is added, which is the harder case: the network works half as long an image.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from PIL import Image
 
 from passerby.embedder import Embedder, EmbeddingRule, bf16_is_fast
 from passerby.models import ModelConfig, build_model
+from passerby.training import keep_freed_memory
 from passerby.transforms import Preprocess
 
 BATCH = 64
@@ -44,15 +45,15 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def measure(backbone: str, precision: str, paths: list[Path], rounds: int) -> dict[str, float]:
+def measure(backbone: str, precision: str, paths: list[Path], rounds: int, flip: bool) -> dict[str, float]:
     torch.manual_seed(0)
     model = build_model(ModelConfig(backbone)).eval().to(memory_format=torch.channels_last)
-    embedder = Embedder(model, Preprocess(), EmbeddingRule(flip=False), precision=precision, batch_size=BATCH)
+    embedder = Embedder(model, Preprocess(), EmbeddingRule(flip=flip), precision=precision, batch_size=BATCH)
     ready = torch.randn(BATCH, 3, 256, 128).to(memory_format=torch.channels_last)
 
     def bare() -> None:
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            for _ in range(len(paths) // BATCH):
+            for _ in range(len(paths) // BATCH * (1 + flip)):
                 model(ready).embedding.float()
 
     bare(), embedder(paths[:BATCH])
@@ -71,7 +72,13 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"] if bf16_is_fast() else ["fp32"])
     parser.add_argument("--images", type=int, default=256, help="rounded down to whole batches of 64")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--flip", action="store_true", help="add the mirrored image, as the usual rule does; both sides then run twice"
+    )
+    parser.add_argument("--default-memory", action="store_true", help="let the C library give freed memory back after each batch")
     options = parser.parse_args()
+    if not options.default_memory:
+        keep_freed_memory()  # as `passerby embed` does; it makes the bare network faster, too
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(
         f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, load {load:.1f} before the start, torch {torch.__version__}"
@@ -84,7 +91,7 @@ def main() -> None:
         paths = draw_crops(Path(folder), max(BATCH, options.images // BATCH * BATCH))
         for backbone in options.backbones:
             for precision in options.precisions:
-                found = measure(backbone, precision, paths, options.rounds)
+                found = measure(backbone, precision, paths, options.rounds, options.flip)
                 print(
                     f"{backbone:<14}{precision:<11}{found['bare']:>14.1f}{found['embedder']:>10.1f}{found['ratio']:>8.3f}{found['cpu']:>19.3f}",
                     flush=True,

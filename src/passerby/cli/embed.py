@@ -87,7 +87,9 @@ def run(options: Options) -> None:
 def _embedder(options: Options) -> Embedder:
     from passerby.artefact import load, read_description
     from passerby.embedder import EmbeddingRule
+    from passerby.training import keep_freed_memory
 
+    keep_freed_memory()
     rule: EmbeddingRule = read_description(options.model).rule
     rule = replace(
         rule,

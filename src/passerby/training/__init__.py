@@ -37,6 +37,7 @@ from passerby.training.contracts import EpochLoader, Evaluate, Saving
 from passerby.training.distributed import World, distribute, gather, processes, world
 from passerby.training.history import History, load_history
 from passerby.training.loop import fit
+from passerby.training.memory import keep_freed_memory
 from passerby.training.optimizers import OPTIMIZERS, Ownership, check_ownership, make_optimizer, parameter_groups
 from passerby.training.precision import PRECISIONS, Precision
 from passerby.training.schedules import Clock, Constant, Cosine, LossWarmUp, LrSchedule, MultiStep, Schedule, Step, WarmUp
@@ -69,6 +70,7 @@ __all__ = [
     "distribute",
     "fit",
     "gather",
+    "keep_freed_memory",
     "load_history",
     "make_optimizer",
     "parameter_groups",

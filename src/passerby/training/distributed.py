@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from passerby.errors import TrainingError, UsageError
+from passerby.training.memory import keep_freed_memory
 
 __all__ = [
     "World",
@@ -60,7 +61,8 @@ def world() -> World:
 def processes(device: str = "auto") -> Iterator[World]:
     """Join the processes that ``torchrun`` has started, and leave them in an order that does not crash.
 
-    Without ``torchrun`` it yields a world of one.
+    Without ``torchrun`` it yields a world of one. In either case the process keeps freed memory from now on, see
+    `keep_freed_memory`.
 
     Args:
         device: ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``. Under torchrun ``cuda``
@@ -70,6 +72,7 @@ def processes(device: str = "auto") -> Iterator[World]:
         UsageError: no device of this name, CUDA asked for and absent, or more processes than GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    keep_freed_memory()
     chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")), size)
     if size == 1:
         yield World(device=chosen)
