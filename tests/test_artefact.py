@@ -290,9 +290,9 @@ def test_a_network_that_this_package_does_not_know_is_refused(tmp_path, change, 
         ({"model": {"image_size": 3}}, "describes its network with values that it cannot have"),
     ],
 )
-def test_a_description_of_wrong_types_is_one_line(saved, facts, changed, said):
-    path, model = saved
-    save_artefact(path, model, facts)
+def test_a_description_of_wrong_types_is_one_line(facts, tmp_path, changed, said):
+    path = tmp_path / "model"
+    save_artefact(path, Net(), facts)
     content = json.loads((path / "passerby.json").read_text())
     (path / "passerby.json").write_text(json.dumps({**content, **changed}))
     with pytest.raises(ArtefactError, match=said) as error:
