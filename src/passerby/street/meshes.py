@@ -10,30 +10,39 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ["PATTERNS", "Material", "Mesh", "box", "cylinder", "ellipsoid", "merge", "moved", "quad"]
+__all__ = ["PATTERNS", "TRIMS", "Material", "Mesh", "box", "cylinder", "ellipsoid", "merge", "moved", "quad"]
 
 Colour = tuple[float, float, float]
 
 PATTERNS = (
     "plain",  # the first colour
-    "rings",  # horizontal stripes: period `scale` along coords z, the second colour covers `cover`
-    "pinstripes",  # vertical stripes: period `scale` in rad of the angle around coords z
+    "rings",  # horizontal stripes of period `scale`; the second colour takes the share `cover`
+    "pinstripes",  # vertical stripes, the same
     "plaid",  # both, half strength each
-    "blotches",  # soft noise of size `scale` (camouflage, stained ground, foliage)
-    "print",  # a disc of radius `scale` on the front (coords y < 0) at height `offset`, with a bar in it
-    "two_tone",  # the second colour below coords z = `offset`
-    "open_front",  # the second colour in a strip of half width `scale` on the front: an open jacket
-    "denim",  # worn on the front of the thighs and at the knees: second colour where coords noise says so
-    "checks",  # a checkerboard of tiles `scale` m wide on the two axes across the surface: paving, tiles
-    "bricks",  # courses of height `scale` with the second colour as mortar
-    "strands",  # hair: streaks along coords z
-    "panes",  # a grid of windows of width `scale` and height 1.4 `scale`
-    "zip",  # a thin line of the second colour down the front, seams at the shoulders
+    "blotches",  # soft patches of size `scale` (camouflage, stains, foliage)
+    "print",  # letters or a picture on the chest: half width `scale`, centre at height `offset`; `cover` picks the picture
+    "two_tone",  # the second colour below height `offset`, or above it where `cover` < 0.5
+    "open_front",  # an open jacket: a strip of half width `scale` on the front, wider above height `offset`
+    "denim",  # washed out in patches, by `cover`
+    "checks",  # a checkerboard of tiles `scale` wide
+    "strands",  # hair: streaks along z, `scale` wide
     "dots",  # dots with period `scale`
-    "straps",  # the straps of a bag on the front: two verticals at +-`offset`, of half width `scale`
-    "sash",  # one diagonal strap from the left shoulder to the right hip
+    "zigzag",  # knitted zigzag of period `scale`
+    "sleeves",  # the second colour beyond |x| = `offset`
+    "face",  # brows, eyes, lips; a beard of strength `cover`, both in the second colour; coords from between the eyes
 )
-"""The procedural patterns; a material names one. Patterns are functions of a mesh's `coords`, evaluated for every fragment."""
+"""The procedural patterns; a material names one. They are functions of a mesh's `coords`, evaluated for every fragment."""
+
+TRIMS = (
+    "none",
+    "straps",  # of a rucksack: verticals at |x| = `trim_at`
+    "sash",  # the strap of a bag from the left shoulder to the right hip, through the middle at height `trim_at`
+    "zip",  # a line down the front
+    "buttons",  # down the front
+    "belt",  # around height `trim_at`
+    "reflectors",  # two bright bands, the upper around height `trim_at`
+)
+"""What lies over a pattern in the trim's colour."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,15 @@ class Material:
         colour: linear RGB reflectance.
         second: the pattern's second colour, linear RGB.
         pattern: a name out of `PATTERNS`.
-        scale: the pattern's size, m (rad for pinstripes).
+        scale: the pattern's size, m.
         offset: the pattern's place, m.
         cover: the share of a period that the second colour takes.
         grain: strength of the fine brightness texture, 0 smooth to 1 rough.
         gloss: strength of the highlight, 0 matt to 1 polished.
         light: light that the surface gives off by itself, in units of `colour` (lamps, signs, screens).
+        trim: a name out of `TRIMS`.
+        trim_colour: its linear RGB.
+        trim_at: its place, m.
     """
 
     colour: Colour
@@ -61,6 +73,9 @@ class Material:
     grain: float = 0.15
     gloss: float = 0.0
     light: float = 0.0
+    trim: str = "none"
+    trim_colour: Colour = (0.0, 0.0, 0.0)
+    trim_at: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,15 +139,26 @@ def quad(corners: Sequence[Sequence[float]], material: Material, pieces: int = 1
     points = given[0] * (1 - u) * (1 - v) + given[1] * u * (1 - v) + given[2] * u * v + given[3] * (1 - u) * v
     row = pieces + 1
     first = (np.arange(pieces)[:, None] * row + np.arange(pieces)).reshape(-1)
-    faces = np.concatenate(
-        [np.stack([first, first + 1, first + row + 1], 1), np.stack([first, first + row + 1, first + row], 1)]
-    )
+    faces = np.concatenate([np.stack([first, first + 1, first + row + 1], 1), np.stack([first, first + row + 1, first + row], 1)])
     return _flat(points, faces, points, material)
 
 
 _BOX = np.array([[x, y, z] for z in (0, 1) for y in (0, 1) for x in (0, 1)], np.float64)
 _BOX_FACES = np.array(
-    [[0, 2, 3], [0, 3, 1], [4, 5, 7], [4, 7, 6], [0, 1, 5], [0, 5, 4], [2, 6, 7], [2, 7, 3], [0, 4, 6], [0, 6, 2], [1, 3, 7], [1, 7, 5]]
+    [
+        [0, 2, 3],
+        [0, 3, 1],
+        [4, 5, 7],
+        [4, 7, 6],
+        [0, 1, 5],
+        [0, 5, 4],
+        [2, 6, 7],
+        [2, 7, 3],
+        [0, 4, 6],
+        [0, 6, 2],
+        [1, 3, 7],
+        [1, 7, 5],
+    ]
 )
 
 
@@ -204,6 +230,9 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
         faces.append(mesh.faces + start)
         start += len(mesh.positions)
     columns = {
-        name: np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in ("positions", "normals", "coords", "cut", "open")
+        name: np.concatenate([getattr(mesh, name) for mesh in meshes])
+        for name in ("positions", "normals", "coords", "cut", "open")
     }
-    return Mesh(faces=np.concatenate(faces).astype(np.int32), material=np.concatenate(materials), materials=tuple(table), **columns)
+    return Mesh(
+        faces=np.concatenate(faces).astype(np.int32), material=np.concatenate(materials), materials=tuple(table), **columns
+    )

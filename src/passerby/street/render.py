@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from passerby.errors import MissingDependencyError, UsageError, nearest
 from passerby.street.meshes import Mesh
+
+if TYPE_CHECKING:
+    from passerby.street.shadows import ShadowMap
 
 __all__ = ["RENDERERS", "DrawItem", "Layer", "Light", "Renderer", "View", "open_renderer", "to_display"]
 
@@ -134,14 +137,20 @@ class Layer:
     """What a renderer gives.
 
     Args:
-        rgb: (H, W, 3) float32 linear radiance, 0 or more; the sky where nothing is drawn.
-        depth: (H, W) float32, m along the optical axis; inf where nothing is drawn.
-        ids: (H, W) int32 `DrawItem.item_id` of the nearest surface; -1 where nothing is drawn.
+        rgb: (H, W, 3) float32 linear radiance, 0 or more, of what was drawn, times `coverage`.
+        coverage: (H, W) float32 in [0, 1]: the share of a pixel that was drawn.
+        depth: (H, W) float32, m along the optical axis, at the pixel's centre; inf where nothing is drawn.
+        ids: (H, W) int32 `DrawItem.item_id` of the nearest surface at the pixel's centre; -1 where nothing is drawn.
     """
 
     rgb: np.ndarray
+    coverage: np.ndarray
     depth: np.ndarray
     ids: np.ndarray
+
+    def over(self, background: np.ndarray) -> np.ndarray:
+        """The layer in front of (H, W, 3) linear radiance."""
+        return self.rgb + background * (1 - self.coverage[..., None])
 
 
 class Renderer(Protocol):
@@ -149,8 +158,25 @@ class Renderer(Protocol):
 
     name: str
 
-    def draw(self, items: Sequence[DrawItem], view: View, light: Light, samples: int = 2) -> Layer:
-        """Draw `items`; every pixel is the mean of `samples` x `samples` points."""
+    def draw(
+        self,
+        items: Sequence[DrawItem],
+        view: View,
+        light: Light,
+        samples: int = 2,
+        limit: np.ndarray | None = None,
+        shadows: ShadowMap | None = None,
+    ) -> Layer:
+        """Draw `items`.
+
+        Args:
+            items: what; drawn in any order.
+            view: from where.
+            light: in which light.
+            samples: every pixel is the mean of `samples` x `samples` points.
+            limit: (H, W) float32, m: what lies deeper than this is hidden (a backdrop drawn elsewhere).
+            shadows: the shadows that fall on the items; None makes them from the items that cast.
+        """
         ...
 
     def close(self) -> None:

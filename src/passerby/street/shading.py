@@ -1,0 +1,242 @@
+"""The light model that both renderers share: the packed material table, the patterns and the numba form of the formulas.
+
+The GLSL form in `render_gl` is the same arithmetic, line for line; a test compares their pictures. Patterns use an integer hash
+and no sine, because the sine of large numbers differs from machine to machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+
+from passerby.street.meshes import PATTERNS, TRIMS, Material
+from passerby.street.render import Light
+
+__all__ = ["COLUMNS", "lit", "pack_light", "pack_materials", "surface"]
+
+COLUMNS = 20
+"""Numbers a material: colour 0-2, pattern 3, second 4-6, scale 7, trim colour 8-10, trim 11, offset, cover, grain, gloss 12-15,
+light, place of the trim 16-17, two spare."""
+
+
+def pack_materials(materials: Sequence[Material]) -> np.ndarray:
+    """Materials -> (M, `COLUMNS`) float32."""
+    table = np.zeros((len(materials), COLUMNS), np.float32)
+    for row, material in zip(table, materials, strict=True):
+        row[0:3] = material.colour
+        row[3] = PATTERNS.index(material.pattern)
+        row[4:7] = material.second
+        row[7] = material.scale
+        row[8:11] = material.trim_colour
+        row[11] = TRIMS.index(material.trim)
+        row[12:16] = material.offset, material.cover, material.grain, material.gloss
+        row[16:18] = material.light, material.trim_at
+    return table
+
+
+def pack_light(light: Light) -> np.ndarray:
+    """A light -> (20,) float32: to_sun 0-2, sun 3-5, sky 6-8, ground 9-11, horizon 12-14, shadow, blur, haze 15-17."""
+    to_sun = np.asarray(light.to_sun, np.float64)
+    packed = np.zeros(20, np.float32)
+    packed[0:3] = to_sun / np.linalg.norm(to_sun)
+    packed[3:6], packed[6:9], packed[9:12], packed[12:15] = light.sun, light.sky, light.ground, light.horizon
+    packed[15:18] = light.shadow, light.blur_m, light.haze_per_m
+    return packed
+
+
+@njit(cache=True, inline="always")
+def _hash(x: int, y: int, z: int) -> float:
+    """Integer lattice point -> [0, 1): a few rounds of multiply and shift in 32 bits."""
+    h = np.uint32(x) * np.uint32(0x8DA6B343) ^ np.uint32(y) * np.uint32(0xD8163841) ^ np.uint32(z) * np.uint32(0xCB1AB31F)
+    h = np.uint32(h)
+    h = np.uint32(np.uint32(h ^ (h >> np.uint32(13))) * np.uint32(0x5BD1E995))
+    h = np.uint32(h ^ (h >> np.uint32(15)))
+    return np.float32(h >> np.uint32(8)) * np.float32(1.0 / 16777216.0)
+
+
+@njit(cache=True)
+def _noise(x: float, y: float, z: float) -> float:
+    """Smooth noise in [0, 1), one feature a unit."""
+    fx, fy, fz = math.floor(x), math.floor(y), math.floor(z)
+    ix, iy, iz = int(fx), int(fy), int(fz)
+    tx, ty, tz = x - fx, y - fy, z - fz
+    tx, ty, tz = tx * tx * (3 - 2 * tx), ty * ty * (3 - 2 * ty), tz * tz * (3 - 2 * tz)
+    low = _mix(
+        _mix(_hash(ix, iy, iz), _hash(ix + 1, iy, iz), tx),
+        _mix(_hash(ix, iy + 1, iz), _hash(ix + 1, iy + 1, iz), tx),
+        ty,
+    )
+    high = _mix(
+        _mix(_hash(ix, iy, iz + 1), _hash(ix + 1, iy, iz + 1), tx),
+        _mix(_hash(ix, iy + 1, iz + 1), _hash(ix + 1, iy + 1, iz + 1), tx),
+        ty,
+    )
+    return _mix(low, high, tz)
+
+
+@njit(cache=True, inline="always")
+def _mix(a: float, b: float, t: float) -> float:
+    return a + (b - a) * t
+
+
+@njit(cache=True, inline="always")
+def _step(low: float, high: float, x: float) -> float:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = min(max((x - low) / (high - low), 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
+@njit(cache=True, inline="always")
+def _band(x: float, half: float, soft: float) -> float:
+    """1 where |x| < half, falling to 0 over `soft`."""
+    return 1 - _step(half, half + soft, abs(x))
+
+
+@njit(cache=True, inline="always")
+def _wave(x: float, cover: float) -> float:
+    """1 over the first share `cover` of every unit, with short soft edges."""
+    t = x - math.floor(x)
+    return _step(0.0, 0.06, t) * (1 - _step(cover, cover + 0.06, t))
+
+
+@njit(cache=True)
+def _figure(row: np.ndarray, x: float, y: float, z: float) -> float:
+    """How much of the second colour the pattern shows at a place, 0 to 1. The branches follow `meshes.PATTERNS`."""
+    kind, scale, offset, cover = int(row[3]), row[7], row[12], row[13]
+    if kind == 1:  # rings
+        return _wave(z / scale + offset, cover)
+    if kind == 2:  # pinstripes
+        return _wave(math.atan2(x, -y) * 0.16 / scale + offset, cover)
+    if kind == 3:  # plaid
+        return 0.5 * _wave(z / scale + offset, cover) + 0.5 * _wave(math.atan2(x, -y) * 0.16 / scale, cover)
+    if kind == 4:  # blotches
+        return _step(cover - 0.06, cover + 0.06, _noise(x / scale + offset, y / scale, z / scale))
+    if kind == 5:  # print
+        u, v = x / scale, (z - offset) / scale
+        inside = _band(u, 1.0, 0.05) * _band(v, 0.7, 0.05) * _step(0.0, 0.02, -y)
+        return inside * _step(0.3, 0.5, _hash(int(math.floor(u * 3)), int(math.floor(v * 4)), int(cover * 100)))
+    if kind == 6:  # two_tone
+        below = _step(-0.004, 0.004, offset - z)
+        return below if cover > 0.5 else 1 - below
+    if kind == 7:  # open_front
+        return _band(x, scale + 0.3 * max(z - offset, 0.0), 0.006) * _step(0.0, 0.01, -y)
+    if kind == 8:  # denim
+        worn = _noise(x * 9 + offset, y * 9, z * 3.5) * 0.7 + _noise(x * 90, y * 90, z * 12) * 0.3
+        return cover * _step(0.3, 0.8, worn)
+    if kind == 9:  # checks
+        return float((int(math.floor(x / scale)) + int(math.floor(y / scale)) + int(math.floor(z / scale))) & 1)
+    if kind == 10:  # strands
+        return _noise(x / scale, y / scale, z / scale * 0.08 + offset)
+    if kind == 11:  # dots
+        u, v = math.atan2(x, -y) * 0.16 / scale, z / scale
+        return _band(math.hypot(u - math.floor(u) - 0.5, v - math.floor(v) - 0.5), 0.5 * cover, 0.1)
+    if kind == 12:  # zigzag
+        u, v = math.atan2(x, -y) * 0.16 / scale, z / scale
+        return _wave(v + abs(u - math.floor(u) - 0.5) + offset, cover)
+    if kind == 13:  # sleeves
+        return _step(offset, offset + 0.008, abs(x))
+    return 0.0
+
+
+@njit(cache=True)
+def _face(row: np.ndarray, x: float, y: float, z: float) -> tuple[float, float]:
+    """(share of the second colour, brightness) of a face; the origin of the coordinates is between the eyes."""
+    front = _step(0.0, 0.02, -y - 0.035)
+    side = abs(x)
+    brow = _band(side - 0.032, 0.014, 0.006) * _band(z - 0.019 + 6 * (side - 0.03) * (side - 0.03), 0.003, 0.003)
+    beard = row[13] * _step(0.0, 0.02, -z - 0.035) * _step(0.0, 0.015, z + 0.135) * _step(0.0, 0.03, 0.03 - y)
+    beard *= 1 - _band(side, 0.02, 0.006) * _band(z + 0.066, 0.006, 0.004)
+    eye = _band(side - 0.032, 0.010, 0.005) * _band(z - 0.001, 0.004, 0.004)
+    lips = _band(side, 0.020, 0.006) * _band(z + 0.066, 0.006, 0.004)
+    nostril = _band(side - 0.009, 0.003, 0.004) * _band(z + 0.037, 0.002, 0.003)
+    return max(front * brow, beard), 1 - front * max(max(0.75 * eye, 0.35 * lips), 0.4 * nostril)
+
+
+@njit(cache=True)
+def _trim(row: np.ndarray, x: float, y: float, z: float) -> float:
+    """How much of the trim's colour lies over the pattern. The branches follow `meshes.TRIMS`."""
+    kind, place = int(row[11]), row[17]
+    front = _step(0.0, 0.01, -y)
+    if kind == 1:  # straps
+        return _band(abs(x) - place, 0.024, 0.004)
+    if kind == 2:  # sash
+        return _band(x * 0.64 - (z - place) * 0.77, 0.02, 0.004)
+    if kind == 3:  # zip
+        return _band(x, 0.006, 0.003) * front
+    if kind == 4:  # buttons
+        t = z / 0.09
+        return _band(math.hypot(x, (t - math.floor(t) - 0.5) * 0.09), 0.007, 0.003) * front
+    if kind == 5:  # belt
+        return _band(z - place, 0.022, 0.003)
+    if kind == 6:  # reflectors: two bright bands, as on working clothes
+        return max(_band(z - place, 0.025, 0.003), _band(z - place + 0.17, 0.025, 0.003))
+    return 0.0
+
+
+@njit(cache=True)
+def surface(row: np.ndarray, x: float, y: float, z: float) -> tuple[float, float, float]:
+    """The reflectance of a material at pattern coordinates, linear RGB.
+
+    Args:
+        row: (`COLUMNS`,) of `pack_materials`.
+        x, y, z: pattern coordinates, m.
+    """
+    if int(row[3]) == 14:
+        t, tone = _face(row, x, y, z)
+    else:
+        t, tone = _figure(row, x, y, z), 1.0
+    s = _trim(row, x, y, z) if row[11] > 0 else 0.0
+    rough = 0.6 * _noise(x * 22, y * 22, z * 22) + 0.4 * _noise(x * 130, y * 130, z * 130) - 0.5
+    tone *= 1 + row[14] * 2 * rough
+    return (
+        tone * _mix(_mix(row[0], row[4], t), row[8], s),
+        tone * _mix(_mix(row[1], row[5], t), row[9], s),
+        tone * _mix(_mix(row[2], row[6], t), row[10], s),
+    )
+
+
+@njit(cache=True)
+def lit(
+    row: np.ndarray,
+    light: np.ndarray,
+    colour: tuple[float, float, float],
+    normal: tuple[float, float, float],
+    to_eye: tuple[float, float, float],
+    sunlit: float,
+    open_: float,
+    distance: float,
+    channel: int,
+) -> float:
+    """The radiance of one channel of a surface.
+
+    Sun: Lambert with a small wrap, as cloth has. Sky and ground: by the normal's height, times the share of sky seen. Gloss: a
+    Blinn highlight of the sun and a grazing reflection of the horizon.
+
+    Args:
+        row, light: packed material and light.
+        colour: what `surface` gave.
+        normal, to_eye: unit vectors.
+        sunlit: share of the sun that arrives, 0 to 1.
+        open_: share of the sky that is seen, 0 to 1.
+        distance: to the eye, m.
+        channel: 0, 1, 2.
+    """
+    facing = normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2]
+    sun = max((facing + 0.08) / 1.08, 0.0) * sunlit * light[3 + channel]
+    up = 0.5 + 0.5 * normal[2]
+    around = _mix(light[9 + channel], light[6 + channel], up) * open_
+    hx, hy, hz = light[0] + to_eye[0], light[1] + to_eye[1], light[2] + to_eye[2]
+    half = max(math.sqrt(hx * hx + hy * hy + hz * hz), 1e-6)
+    shine = max((normal[0] * hx + normal[1] * hy + normal[2] * hz) / half, 0.0)
+    shine = shine * shine
+    shine = shine * shine
+    shine = shine * shine
+    shine = shine * shine * sunlit * light[3 + channel] * max(facing, 0.0)
+    graze = 1 - max(normal[0] * to_eye[0] + normal[1] * to_eye[1] + normal[2] * to_eye[2], 0.0)
+    rim = graze * graze * graze * graze * light[12 + channel] * open_
+    value = colour[channel] * (sun + around + row[16]) + (0.03 + row[15]) * rim * 0.5 + row[15] * shine
+    haze = 1 - math.exp(-light[17] * distance)
+    return _mix(value, light[12 + channel], haze)
