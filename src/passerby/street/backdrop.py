@@ -1,19 +1,22 @@
 """The world without people, as one camera sees it: linear light in shade, light added by the sun, depth.
 
-Drawn once a camera with NumPy alone, by casting each pixel's ray at textured planes, so that both person renderers and every
+Drawn once a camera, by casting each pixel's ray at textured planes without any renderer, so that both person renderers and every
 machine get the same streets. People are composited into it by depth.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from scipy import ndimage
 
+from passerby.street.paint import PX_PER_M
 from passerby.street.render import Light, View
-from passerby.street.textures import PX_PER_M, Texture, make_texture
+from passerby.street.textures import Texture, make_texture
 
 __all__ = ["Backdrop", "Block", "Surface", "draw_backdrop"]
 
@@ -151,7 +154,9 @@ class _Canvas:
             return
         texture = make_texture(surface.texture, surface.seed)
         slant = np.abs(along[hit]) / np.linalg.norm(rays[hit], axis=1)
-        colour, glow = _surface_colour(texture, surface, a[hit], b[hit], depth[hit] / np.sqrt(np.maximum(slant, 0.02)), self.view.fx)
+        colour, glow = _surface_colour(
+            texture, surface, a[hit], b[hit], depth[hit] / np.sqrt(np.maximum(slant, 0.02)), self.view.fx
+        )
         solid = colour[:, 3] > 0.5
         rows, columns = rows[solid] + y0, columns[solid] + x0
         self.depth[rows, columns] = depth[hit][solid]
@@ -185,22 +190,35 @@ def _sun_and_corners(canvas: _Canvas, blocks: Sequence[Block]) -> tuple[np.ndarr
     depth = canvas.depth[::_SHADE_STEP, ::_SHADE_STEP]
     normal = canvas.normal[::_SHADE_STEP, ::_SHADE_STEP]
     points = view.eye.astype(np.float32) + rays * depth[..., None] + normal * np.float32(0.03)
-    to_sun = _unit(canvas.light.to_sun)
-    inverse = 1 / np.where(np.abs(to_sun) < 1e-6, np.float32(1e-6), to_sun)
-    lit = np.ones(depth.shape, np.float32)
-    open_sky = np.ones(depth.shape, np.float32)
-    for block in blocks:
-        low, high = np.asarray(block.low, np.float32), np.asarray(block.high, np.float32)
-        one, two = (low - points) * inverse, (high - points) * inverse
-        enter, leave = np.minimum(one, two).max(-1), np.maximum(one, two).min(-1)
-        lit[(leave > np.maximum(enter, 0)) & (leave > 0.02)] = 0
-        away = np.linalg.norm(np.maximum(np.maximum(low - points, points - high), 0), axis=-1)
-        reach = np.float32(0.25 + 0.2 * min(float(high[2] - low[2]), 3.0))
-        open_sky *= 1 - np.float32(0.5) * np.exp(-away / reach) * (away > 1e-3)
-    size = (canvas.depth.shape[0] / lit.shape[0], canvas.depth.shape[1] / lit.shape[1])
-    lit = ndimage.gaussian_filter(lit, 0.7)
-    soft = [ndimage.zoom(part, size, order=1, grid_mode=True, mode="nearest") for part in (lit, open_sky)]
+    low = np.array([block.low for block in blocks], np.float32).reshape(-1, 3)
+    high = np.array([block.high for block in blocks], np.float32).reshape(-1, 3)
+    lit, open_sky = _reach_of_boxes(points.reshape(-1, 3), _unit(canvas.light.to_sun), low, high)
+    size = (canvas.depth.shape[0] / depth.shape[0], canvas.depth.shape[1] / depth.shape[1])
+    lit = ndimage.gaussian_filter(lit.reshape(depth.shape), 0.7)
+    soft = [ndimage.zoom(part, size, order=1, grid_mode=True, mode="nearest") for part in (lit, open_sky.reshape(depth.shape))]
     return soft[0], soft[1]
+
+
+@njit(cache=True)
+def _reach_of_boxes(points: np.ndarray, to_sun: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For (N, 3) points: whether a box stands before the sun, and how much of the sky the boxes close by take away."""
+    lit = np.ones(len(points), np.float32)
+    seen = np.ones(len(points), np.float32)
+    for i in range(len(points)):
+        for j in range(len(low)):
+            enter, leave, away = -1e9, 1e9, 0.0
+            for k in range(3):
+                slope = to_sun[k] if abs(to_sun[k]) > 1e-6 else 1e-6
+                one, two = (low[j, k] - points[i, k]) / slope, (high[j, k] - points[i, k]) / slope
+                enter, leave = max(enter, min(one, two)), min(leave, max(one, two))
+                gap = max(low[j, k] - points[i, k], points[i, k] - high[j, k], 0.0)
+                away += gap * gap
+            if leave > max(enter, 0.02):
+                lit[i] = 0.0
+            reach = 0.25 + 0.2 * min(high[j, 2] - low[j, 2], 3.0)
+            if 1e-6 < away < 16 * reach * reach:
+                seen[i] *= 1 - 0.5 * math.exp(-math.sqrt(away) / reach)
+    return lit, seen
 
 
 def draw_backdrop(surfaces: Sequence[Surface], blocks: Sequence[Block], light: Light, view: View) -> Backdrop:

@@ -117,7 +117,9 @@ def _tree(eye: np.ndarray, thing: Thing) -> Built:
     trunk, shadow = _pole(eye, thing, 3.4, r.uniform(0.18, 0.34))
     width = r.uniform(3.0, 4.6)
     crown = [
-        _facing(eye, thing.x + r.uniform(-0.8, 0.8), thing.y + r.uniform(-0.8, 0.8), 2.3, r.uniform(4.8, 6.5), width, "foliage", n)
+        _facing(
+            eye, thing.x + r.uniform(-0.8, 0.8), thing.y + r.uniform(-0.8, 0.8), 2.3, r.uniform(4.8, 6.5), width, "foliage", n
+        )
         for n in r.randint(0, 6, 3)
     ]
     half = width * 0.32
@@ -154,7 +156,12 @@ def _stall(eye: np.ndarray, thing: Thing) -> Built:
     table = box((x - 1.2, y - 0.5, 0), (x + 1.2, y + 0.5, 0.85), ("timber", "awning", "light")[seed % 3], seed)
     r = stream("stall", seed)
     goods = [
-        box((x + a, y - 0.4, 0.85), (x + a + 0.4, y + 0.4, 0.85 + r.uniform(0.08, 0.4)), ("poster", "hedge", "timber", "light")[r.randint(4)], seed + k)
+        box(
+            (x + a, y - 0.4, 0.85),
+            (x + a + 0.4, y + 0.4, 0.85 + r.uniform(0.08, 0.4)),
+            ("poster", "hedge", "timber", "light")[r.randint(4)],
+            seed + k,
+        )
         for k, a in enumerate((-1.1, -0.65, -0.2, 0.25, 0.7))
     ]
     roof = [Surface((x - 1.4, y - 0.9, 2.15), (2.8, 0, 0), (0, 1.6, 0.35), "awning", seed),

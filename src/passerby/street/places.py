@@ -76,9 +76,7 @@ class Place:
         half, deep = self.length_m / 2, self.width_m / 2
         reach = self.reach_m
         paved = Surface((self.x - half, self.y - deep, 0), (self.length_m, 0, 0), (0, self.width_m, 0), self.ground, self.seed)
-        around = Surface(
-            (self.x - reach, self.y - reach, -0.03), (2 * reach, 0, 0), (0, 2 * reach, 0), self.verge, self.seed + 1
-        )
+        around = Surface((self.x - reach, self.y - reach, -0.03), (2 * reach, 0, 0), (0, 2 * reach, 0), self.verge, self.seed + 1)
         surfaces += [paved, around]
         if self.ceiling:
             corner = (self.x - reach, self.y - reach, 4.6)
