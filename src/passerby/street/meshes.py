@@ -57,6 +57,7 @@ class Material:
         offset: the pattern's place, m.
         cover: the share of a period that the second colour takes.
         grain: strength of the fine brightness texture, 0 smooth to 1 rough.
+        crease: strength of the folds that bend the normals, 0 flat to 1 crumpled.
         gloss: strength of the highlight, 0 matt to 1 polished.
         light: light that the surface gives off by itself, in units of `colour` (lamps, signs, screens).
         trim: a name out of `TRIMS`.
@@ -71,6 +72,7 @@ class Material:
     offset: float = 0.0
     cover: float = 0.5
     grain: float = 0.15
+    crease: float = 0.0
     gloss: float = 0.0
     light: float = 0.0
     trim: str = "none"

@@ -131,7 +131,9 @@ def rotations(pose: Pose, gait: Gait, bones: tuple[str, ...], heads: np.ndarray)
     _legs(turns, pose, gait, effort)
     bend = gait.stoop + 0.05 * effort
     twist = 0.09 * effort * np.cos(beat)  # the shoulders turn against the hips
-    turns["root"] = _rz(-0.5 * twist) @ _rx(0.02 * effort) @ _ry(0.03 * effort * np.sin(beat) + (0.05 * pose.sway if effort == 0 else 0.0))
+    turns["root"] = (
+        _rz(-0.5 * twist) @ _rx(0.02 * effort) @ _ry(0.03 * effort * np.sin(beat) + (0.05 * pose.sway if effort == 0 else 0.0))
+    )
     turns["spine05"] = _ry(-0.02 * effort * np.sin(beat) - (0.05 * pose.sway if effort == 0 else 0.0)) @ _rx(0.3 * bend)
     turns["spine03"] = _rz(0.6 * twist) @ _rx(0.4 * bend)
     turns["spine01"] = _rz(0.6 * twist) @ _rx(0.6 * bend)

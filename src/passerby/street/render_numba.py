@@ -10,7 +10,7 @@ from numba import njit
 
 from passerby.street.raster import Soup, fill, soup
 from passerby.street.render import DrawItem, Layer, Light, View
-from passerby.street.shading import lit, pack_light, pack_materials, surface
+from passerby.street.shading import folds, lit, pack_light, pack_materials, surface
 from passerby.street.shadows import ShadowMap, cast, reaching
 
 __all__ = ["NumbaRenderer"]
@@ -136,11 +136,15 @@ def _shade(vertices, faces, material, item, points, nearness, best, owner, table
             if _faces_away(vertices, a, b, c, eye):
                 nx, ny, nz = -nx, -ny, -nz
             record = table[material[a]]
-            colour = surface(record, mean[6], mean[7], mean[8])
+            fold, slope_x, slope_y, slope_z = folds(mean[6], mean[7], mean[8])
+            colour = surface(record, mean[6], mean[7], mean[8], fold)
             arrived = 1.0
             if light[15] > 0:
                 arrived = 1 - light[15] * (1 - reaching(shadow, frame, taps, mean[0], mean[1], mean[2], nx, ny, nz))
             i, j = row // samples, column // samples
+            nx, ny, nz = nx + record[18] * slope_x, ny + record[18] * slope_y, nz + record[18] * slope_z
+            length = max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-6)
+            nx, ny, nz = nx / length, ny / length, nz / length
             for k in range(3):
                 rgb[i, j, k] += share * lit(
                     record, light, colour, (nx, ny, nz), (lx, ly, lz), arrived, min(max(mean[10], 0.0), 1.0), distance, k

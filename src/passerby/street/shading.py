@@ -15,11 +15,11 @@ from numba import njit
 from passerby.street.meshes import PATTERNS, TRIMS, Material
 from passerby.street.render import Light
 
-__all__ = ["COLUMNS", "lit", "pack_light", "pack_materials", "surface"]
+__all__ = ["COLUMNS", "folds", "lit", "pack_light", "pack_materials", "surface"]
 
 COLUMNS = 20
 """Numbers a material: colour 0-2, pattern 3, second 4-6, scale 7, trim colour 8-10, trim 11, offset, cover, grain, gloss 12-15,
-light, place of the trim 16-17, two spare."""
+light, place of the trim, crease 16-18, one spare."""
 
 
 def pack_materials(materials: Sequence[Material]) -> np.ndarray:
@@ -33,7 +33,7 @@ def pack_materials(materials: Sequence[Material]) -> np.ndarray:
         row[8:11] = material.trim_colour
         row[11] = TRIMS.index(material.trim)
         row[12:16] = material.offset, material.cover, material.grain, material.gloss
-        row[16:18] = material.light, material.trim_at
+        row[16:19] = material.light, material.trim_at, material.crease
     return table
 
 
@@ -75,6 +75,26 @@ def _noise(x: float, y: float, z: float) -> float:
         ty,
     )
     return _mix(low, high, tz)
+
+
+@njit(cache=True)
+def folds(x: float, y: float, z: float) -> tuple[float, float, float, float]:
+    """Smooth noise in [0, 1) and its slope along x, y, z, features of 5 cm across and 8 cm along z: cloth hangs in folds."""
+    x, y, z = x * 20, y * 20, z * 12
+    fx, fy, fz = math.floor(x), math.floor(y), math.floor(z)
+    ix, iy, iz = int(fx), int(fy), int(fz)
+    u, v, w = x - fx, y - fy, z - fz
+    sx, sy, sz = u * u * (3 - 2 * u), v * v * (3 - 2 * v), w * w * (3 - 2 * w)
+    dx, dy, dz = 6 * u * (1 - u), 6 * v * (1 - v), 6 * w * (1 - w)
+    a, b = _hash(ix, iy, iz), _hash(ix + 1, iy, iz)
+    c, d = _hash(ix, iy + 1, iz), _hash(ix + 1, iy + 1, iz)
+    e, f = _hash(ix, iy, iz + 1), _hash(ix + 1, iy, iz + 1)
+    g, h = _hash(ix, iy + 1, iz + 1), _hash(ix + 1, iy + 1, iz + 1)
+    ab, cd, ef, gh = _mix(a, b, sx), _mix(c, d, sx), _mix(e, f, sx), _mix(g, h, sx)
+    low, high = _mix(ab, cd, sy), _mix(ef, gh, sy)
+    slope_x = dx * _mix(_mix(b - a, d - c, sy), _mix(f - e, h - g, sy), sz)
+    slope_y = dy * _mix(cd - ab, gh - ef, sz)
+    return _mix(low, high, sz), slope_x, slope_y, dz * (high - low)
 
 
 @njit(cache=True, inline="always")
@@ -144,10 +164,11 @@ def _figure(row: np.ndarray, x: float, y: float, z: float) -> float:
 @njit(cache=True)
 def _face(row: np.ndarray, x: float, y: float, z: float) -> tuple[float, float]:
     """(share of the second colour, brightness) of a face; the origin of the coordinates is between the eyes."""
-    front = _step(0.0, 0.02, -y - 0.035)
+    front = _step(0.0, 0.02, 0.035 - y)
     side = abs(x)
     brow = _band(side - 0.032, 0.014, 0.006) * _band(z - 0.019 + 6 * (side - 0.03) * (side - 0.03), 0.003, 0.003)
-    beard = row[13] * _step(0.0, 0.02, -z - 0.035) * _step(0.0, 0.015, z + 0.135) * _step(0.0, 0.03, 0.03 - y)
+    beard = row[13] * _step(0.0, 0.02, -z - 0.035) * _step(0.0, 0.015, z + 0.135) * _step(0.0, 0.03, 0.075 - y)
+    beard *= 1 - _step(0.08, 0.1, side)
     beard *= 1 - _band(side, 0.02, 0.006) * _band(z + 0.066, 0.006, 0.004)
     eye = _band(side - 0.032, 0.010, 0.005) * _band(z - 0.001, 0.004, 0.004)
     lips = _band(side, 0.020, 0.006) * _band(z + 0.066, 0.006, 0.004)
@@ -161,9 +182,9 @@ def _trim(row: np.ndarray, x: float, y: float, z: float) -> float:
     kind, place = int(row[11]), row[17]
     front = _step(0.0, 0.01, -y)
     if kind == 1:  # straps
-        return _band(abs(x) - place, 0.024, 0.004)
+        return _band(abs(x) - place, 0.024, 0.004) * _step(1.06, 1.07, z)
     if kind == 2:  # sash
-        return _band(x * 0.64 - (z - place) * 0.77, 0.02, 0.004)
+        return _band(x * 0.84 - (z - place) * 0.54, 0.018, 0.004) * (1 - _step(0.17, 0.18, abs(x)))
     if kind == 3:  # zip
         return _band(x, 0.006, 0.003) * front
     if kind == 4:  # buttons
@@ -177,19 +198,20 @@ def _trim(row: np.ndarray, x: float, y: float, z: float) -> float:
 
 
 @njit(cache=True)
-def surface(row: np.ndarray, x: float, y: float, z: float) -> tuple[float, float, float]:
+def surface(row: np.ndarray, x: float, y: float, z: float, fold: float) -> tuple[float, float, float]:
     """The reflectance of a material at pattern coordinates, linear RGB.
 
     Args:
         row: (`COLUMNS`,) of `pack_materials`.
         x, y, z: pattern coordinates, m.
+        fold: the noise of `folds` there.
     """
     if int(row[3]) == 14:
         t, tone = _face(row, x, y, z)
     else:
         t, tone = _figure(row, x, y, z), 1.0
     s = _trim(row, x, y, z) if row[11] > 0 else 0.0
-    rough = 0.6 * _noise(x * 22, y * 22, z * 22) + 0.4 * _noise(x * 130, y * 130, z * 130) - 0.5
+    rough = 0.6 * fold + 0.4 * _noise(x * 130, y * 130, z * 130) - 0.5
     tone *= 1 + row[14] * 2 * rough
     return (
         tone * _mix(_mix(row[0], row[4], t), row[8], s),
