@@ -38,9 +38,9 @@ def pack_materials(materials: Sequence[Material]) -> np.ndarray:
 
 
 def pack_light(light: Light) -> np.ndarray:
-    """A light -> (20,) float32: to_sun 0-2, sun 3-5, sky 6-8, ground 9-11, horizon 12-14, shadow, blur, haze 15-17."""
+    """A light -> (18,) float32: to_sun 0-2, sun 3-5, sky 6-8, ground 9-11, horizon 12-14, shadow, blur, haze 15-17."""
     to_sun = np.asarray(light.to_sun, np.float64)
-    packed = np.zeros(20, np.float32)
+    packed = np.zeros(18, np.float32)
     packed[0:3] = to_sun / np.linalg.norm(to_sun)
     packed[3:6], packed[6:9], packed[9:12], packed[12:15] = light.sun, light.sky, light.ground, light.horizon
     packed[15:18] = light.shadow, light.blur_m, light.haze_per_m
@@ -137,7 +137,7 @@ def _figure(row: np.ndarray, x: float, y: float, z: float) -> float:
     if kind == 5:  # print
         u, v = x / scale, (z - offset) / scale
         inside = _band(u, 1.0, 0.05) * _band(v, 0.7, 0.05) * _step(0.0, 0.02, -y)
-        return inside * _step(0.3, 0.5, _hash(int(math.floor(u * 3)), int(math.floor(v * 4)), int(cover * 100)))
+        return inside * _step(0.3, 0.5, _hash(int(math.floor(u * 3)), int(math.floor(v * 4)), int(cover * 97.3)))
     if kind == 6:  # two_tone
         below = _step(-0.004, 0.004, offset - z)
         return below if cover > 0.5 else 1 - below

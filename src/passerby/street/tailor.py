@@ -70,7 +70,7 @@ def hang(body: Mannequin, ease: float, taper: float, hem: float, cinch: bool = F
         np.minimum.at(front, np.clip(at + shift, 0, rows - 1), trunk[:, 1])
         np.maximum.at(back, np.clip(at + shift, 0, rows - 1), trunk[:, 1])
     filled = np.isfinite(front)
-    centre = np.interp(np.arange(rows), np.flatnonzero(filled), ((front + back) / 2)[filled])
+    centre = np.interp(np.arange(rows), np.flatnonzero(filled), (front[filled] + back[filled]) / 2)
     low = int((body.crotch - 0.05) / _STEP_M)
     centre[:low] = centre[low]  # below the trunk the middle line stays under it, whatever the feet do
     centre = gaussian_filter1d(centre, 3, mode="nearest")
