@@ -6,22 +6,23 @@ machine get the same streets. People are composited into it by depth.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy import ndimage
 
 from passerby.street.paint import PX_PER_M
+from passerby.street.raycast import fill_plane, reach_of_boxes
 from passerby.street.render import Light, View
-from passerby.street.textures import Texture, make_texture
+from passerby.street.textures import make_texture
 
-__all__ = ["Backdrop", "Block", "Surface", "draw_backdrop"]
+__all__ = ["Backdrop", "Block", "Piece", "Surface"]
 
 NEAR_M = 0.2
 FAR_M = 400.0
+TILE_PX = 240
+_RIM_PX = 6  # drawn around a tile and thrown away, so that shadows interpolate across its edge
 _SHADE_STEP = 3  # shadows and corner darkening are computed for every third pixel and interpolated: they are soft anyway
 
 
@@ -54,13 +55,13 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Backdrop:
-    """What one camera sees without people.
+class Piece:
+    """A rectangle of what one camera sees without people.
 
     Attributes:
-        shade: (H, W, 3) float32 linear light without the sun.
-        sunlit: (H, W, 3) float32 linear light that the sun adds.
-        depth: (H, W) float32 metres along the viewing direction.
+        shade: (h, w, 3) float32 linear light without the sun.
+        sunlit: (h, w, 3) float32 linear light that the sun adds.
+        depth: (h, w) float32 metres along the viewing direction.
     """
 
     shade: np.ndarray
@@ -68,15 +69,78 @@ class Backdrop:
     depth: np.ndarray
 
 
+class Backdrop:
+    """The empty street in front of one camera, drawn in tiles when they are asked for.
+
+    The tiles lie on a fixed grid, so that a pixel is the same whatever was asked for before it.
+
+    Args:
+        surfaces: what is seen.
+        blocks: what throws shadows and darkens the ground beside it.
+        light: sun, sky and haze.
+        view: the camera's whole frame.
+    """
+
+    def __init__(self, surfaces: Sequence[Surface], blocks: Sequence[Block], light: Light, view: View) -> None:
+        self.blocks, self.light, self.view = tuple(blocks), light, view
+        boxes = [(surface, _screen_box(view, surface)) for surface in surfaces]
+        self._seen = [(surface, box) for surface, box in boxes if box is not None]
+        self._tiles: dict[tuple[int, int], Piece] = {}
+
+    def piece(self, left: int, top: int, width: int, height: int) -> Piece:
+        """The rectangle of that place and size, in whole pixels inside the frame."""
+        shade = np.empty((height, width, 3), np.float32)
+        sunlit = np.empty((height, width, 3), np.float32)
+        depth = np.empty((height, width), np.float32)
+        for y0 in range(top // TILE_PX * TILE_PX, top + height, TILE_PX):
+            for x0 in range(left // TILE_PX * TILE_PX, left + width, TILE_PX):
+                tile = self._tile(x0, y0)
+                tall, wide = tile.depth.shape
+                rows, columns = (
+                    slice(max(top - y0, 0), min(top + height - y0, tall)),
+                    slice(max(left - x0, 0), min(left + width - x0, wide)),
+                )
+                there = (
+                    slice(y0 + rows.start - top, y0 + rows.stop - top),
+                    slice(x0 + columns.start - left, x0 + columns.stop - left),
+                )
+                shade[there], sunlit[there] = tile.shade[rows, columns], tile.sunlit[rows, columns]
+                depth[there] = tile.depth[rows, columns]
+        return Piece(shade, sunlit, depth)
+
+    def overview(self, step: int = 5) -> Piece:
+        """The whole frame, `step` times coarser: what an automatic exposure goes by."""
+        width, height = self.view.width // step, self.view.height // step
+        view = self.view.cropped(0, 0, width * step, height * step, width, height)
+        return _draw([surface for surface, _ in self._seen], self.blocks, self.light, view)
+
+    def _tile(self, x0: int, y0: int) -> Piece:
+        if (x0, y0) not in self._tiles:
+            width, height = min(TILE_PX, self.view.width - x0), min(TILE_PX, self.view.height - y0)
+            wide, tall = width + 2 * _RIM_PX, height + 2 * _RIM_PX
+            near = [surface for surface, box in self._seen if _meet(box, x0 - _RIM_PX, y0 - _RIM_PX, wide, tall)]
+            view = self.view.cropped(x0 - _RIM_PX, y0 - _RIM_PX, wide, tall, wide, tall)
+            drawn = _draw(near, self.blocks, self.light, view)
+            inner = (slice(_RIM_PX, _RIM_PX + height), slice(_RIM_PX, _RIM_PX + width))
+            self._tiles[(x0, y0)] = Piece(drawn.shade[inner].copy(), drawn.sunlit[inner].copy(), drawn.depth[inner].copy())
+        return self._tiles[(x0, y0)]
+
+
+def _meet(box: tuple[int, int, int, int], left: int, top: int, width: int, height: int) -> bool:
+    """Whether (x0, x1, y0, y1) of the frame, which ends at its edges, reaches into a rectangle that may stick out of it."""
+    x0, x1, y0, y1 = box
+    return x0 < left + width and left < x1 + _RIM_PX and y0 < top + height and top < y1 + _RIM_PX
+
+
 def _unit(direction: Sequence[float]) -> np.ndarray:
     vector = np.asarray(direction, np.float32)
     return vector / np.linalg.norm(vector)
 
 
-def _rays(view: View, x0: int, x1: int, y0: int, y1: int, step: int = 1) -> np.ndarray:
-    """(h, w, 3) world directions of pixel centres, with length 1 along the viewing direction."""
-    x = (np.arange(x0, x1, step, dtype=np.float32) + np.float32(0.5) - np.float32(view.cx)) / np.float32(view.fx)
-    y = (np.arange(y0, y1, step, dtype=np.float32) + np.float32(0.5) - np.float32(view.cy)) / np.float32(view.fy)
+def _rays(view: View, step: int) -> np.ndarray:
+    """(h, w, 3) world directions of every `step`-th pixel's centre, with length 1 along the viewing direction."""
+    x = (np.arange(0, view.width, step, dtype=np.float32) + np.float32(0.5) - np.float32(view.cx)) / np.float32(view.fx)
+    y = (np.arange(0, view.height, step, dtype=np.float32) + np.float32(0.5) - np.float32(view.cy)) / np.float32(view.fy)
     right, down, forward = view.rotation.astype(np.float32)
     return x[None, :, None] * right + y[:, None, None] * down + forward
 
@@ -103,20 +167,6 @@ def _screen_box(view: View, surface: Surface) -> tuple[int, int, int, int] | Non
     return (x0, x1, y0, y1) if x1 > x0 and y1 > y0 else None
 
 
-def _look_up(levels: Sequence[np.ndarray], a: np.ndarray, b: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Nearest texel of the mip level that fits each pixel; a and b count repeats of the texture."""
-    out = np.empty((len(a), levels[0].shape[-1]), np.float32)
-    chosen = np.clip(level, 0, len(levels) - 1)
-    for number in np.unique(chosen):
-        rows = np.flatnonzero(chosen == number)
-        picture = levels[number]
-        height, width = picture.shape[:2]
-        x = np.minimum((a[rows] * width).astype(np.int32), width - 1)
-        y = np.minimum((b[rows] * height).astype(np.int32), height - 1)
-        out[rows] = picture[y, x]
-    return out
-
-
 class _Canvas:
     """The pictures that grow while surfaces are drawn."""
 
@@ -124,122 +174,63 @@ class _Canvas:
         shape = (view.height, view.width)
         self.view, self.light = view, light
         self.depth = np.full(shape, FAR_M, np.float32)
-        self.albedo = np.zeros((*shape, 3), np.float32)
-        self.glow = np.zeros((*shape, 3), np.float32)
-        self.glow[:] = light.horizon
+        self.colour = np.zeros((*shape, 6), np.float32)  # albedo, then the light that a surface gives by itself
+        self.colour[..., 3:] = light.horizon
         self.normal = np.zeros((*shape, 3), np.float32)
+        self._lens = np.array([view.fx, view.fy, view.cx, view.cy])
 
     def draw(self, surface: Surface) -> None:
         """Draw one surface where it is nearer than what is there."""
         box = _screen_box(self.view, surface)
         if box is None:
             return
-        corner, u, v = (np.asarray(part, np.float32) for part in (surface.corner, surface.u, surface.v))
+        u, v = np.asarray(surface.u, np.float64), np.asarray(surface.v, np.float64)
+        offset = self.view.eye - np.asarray(surface.corner, np.float64)
         normal = np.cross(v, u)
-        normal /= np.linalg.norm(normal)
-        centre = self.view.eye.astype(np.float32)
-        if normal @ (centre - corner) < 0:
-            normal = -normal
-        x0, x1, y0, y1 = box
-        rays = _rays(self.view, *box)
-        along = rays @ normal
-        depth = np.float32(normal @ (corner - centre)) / np.where(np.abs(along) < 1e-7, np.float32(1e-7), along)
-        # position on the surface is an affine function of the hit point
-        offset = centre - corner
-        a = (depth * (rays @ (u / (u @ u))) + offset @ (u / (u @ u))).astype(np.float32)
-        b = (depth * (rays @ (v / (v @ v))) + offset @ (v / (v @ v))).astype(np.float32)
-        hit = (depth > NEAR_M) & (depth < self.depth[y0:y1, x0:x1]) & (a >= 0) & (a < 1) & (b >= 0) & (b < 1)
-        rows, columns = np.nonzero(hit)
-        if not len(rows):
-            return
+        normal /= np.linalg.norm(normal) * (1 if normal @ offset >= 0 else -1)
         texture = make_texture(surface.texture, surface.seed)
-        slant = np.abs(along[hit]) / np.linalg.norm(rays[hit], axis=1)
-        colour, glow = _surface_colour(
-            texture, surface, a[hit], b[hit], depth[hit] / np.sqrt(np.maximum(slant, 0.02)), self.view.fx
-        )
-        solid = colour[:, 3] > 0.5
-        rows, columns = rows[solid] + y0, columns[solid] + x0
-        self.depth[rows, columns] = depth[hit][solid]
-        self.albedo[rows, columns] = colour[solid, :3] * np.float32(surface.tint)
-        self.glow[rows, columns] = glow[solid]
-        self.normal[rows, columns] = normal
-
-
-def _surface_colour(
-    texture: Texture, surface: Surface, a: np.ndarray, b: np.ndarray, reach: np.ndarray, focal_px: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 4) albedo and coverage and (n, 3) glow at n points; `reach` is how far apart two pixels' hits lie, times the focal."""
-    length_u, length_v = float(np.linalg.norm(surface.u)), float(np.linalg.norm(surface.v))
-    repeats_u = length_u / texture.width_m if texture.width_m else 1.0
-    repeats_v = length_v / texture.height_m if texture.height_m else 1.0
-    if texture.glow:
-        repeats_u, repeats_v = max(1.0, round(repeats_u)), max(1.0, round(repeats_v))  # no half shop
-    texels_per_m = texture.levels[0].shape[1] * repeats_u / length_u if texture.width_m == 0 else float(PX_PER_M)
-    footprint = reach / np.float32(focal_px) * np.float32(texels_per_m)
-    level = np.round(np.log2(np.maximum(footprint, 1.0))).astype(np.int32)
-    a, b = (a * np.float32(repeats_u)) % 1, (b * np.float32(repeats_v)) % 1
-    colour = _look_up(texture.levels, a, b, level)
-    glow = _look_up(texture.glow, a, b, level) if texture.glow else np.zeros((len(a), 3), np.float32)
-    return colour, glow
+        length_u, length_v = float(np.linalg.norm(u)), float(np.linalg.norm(v))
+        repeats_u = length_u / texture.width_m if texture.width_m else 1.0
+        repeats_v = length_v / texture.height_m if texture.height_m else 1.0
+        if texture.whole:  # no half shop
+            repeats_u, repeats_v = max(1.0, round(repeats_u)), max(1.0, round(repeats_v))
+        texels_per_m = texture.levels[0, 2] / length_u if texture.width_m == 0 else float(PX_PER_M)
+        axes = np.stack([u / (u @ u), v / (v @ v)])
+        fill_plane(
+            box, self._lens, self.view.rotation, offset, normal, axes, (repeats_u, repeats_v), texels_per_m, texture.texels,
+            texture.levels, surface.tint, NEAR_M, self.depth, self.colour, self.normal,
+        )  # fmt: skip
 
 
 def _sun_and_corners(canvas: _Canvas, blocks: Sequence[Block]) -> tuple[np.ndarray, np.ndarray]:
     """(H, W) share of the sun that arrives, and (H, W) darkening of ground close to standing things."""
     view = canvas.view
-    rays = _rays(view, 0, view.width, 0, view.height, _SHADE_STEP)
+    rays = _rays(view, _SHADE_STEP)
     depth = canvas.depth[::_SHADE_STEP, ::_SHADE_STEP]
     normal = canvas.normal[::_SHADE_STEP, ::_SHADE_STEP]
     points = view.eye.astype(np.float32) + rays * depth[..., None] + normal * np.float32(0.03)
     low = np.array([block.low for block in blocks], np.float32).reshape(-1, 3)
     high = np.array([block.high for block in blocks], np.float32).reshape(-1, 3)
-    lit, open_sky = _reach_of_boxes(points.reshape(-1, 3), _unit(canvas.light.to_sun), low, high)
+    lit, open_sky = reach_of_boxes(points.reshape(-1, 3), _unit(canvas.light.to_sun), low, high)
     size = (canvas.depth.shape[0] / depth.shape[0], canvas.depth.shape[1] / depth.shape[1])
     lit = ndimage.gaussian_filter(lit.reshape(depth.shape), 0.7)
     soft = [ndimage.zoom(part, size, order=1, grid_mode=True, mode="nearest") for part in (lit, open_sky.reshape(depth.shape))]
     return soft[0], soft[1]
 
 
-@njit(cache=True)
-def _reach_of_boxes(points: np.ndarray, to_sun: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For (N, 3) points: whether a box stands before the sun, and how much of the sky the boxes close by take away."""
-    lit = np.ones(len(points), np.float32)
-    seen = np.ones(len(points), np.float32)
-    for i in range(len(points)):
-        for j in range(len(low)):
-            enter, leave, away = -1e9, 1e9, 0.0
-            for k in range(3):
-                slope = to_sun[k] if abs(to_sun[k]) > 1e-6 else 1e-6
-                one, two = (low[j, k] - points[i, k]) / slope, (high[j, k] - points[i, k]) / slope
-                enter, leave = max(enter, min(one, two)), min(leave, max(one, two))
-                gap = max(low[j, k] - points[i, k], points[i, k] - high[j, k], 0.0)
-                away += gap * gap
-            if leave > max(enter, 0.02):
-                lit[i] = 0.0
-            reach = 0.25 + 0.2 * min(high[j, 2] - low[j, 2], 3.0)
-            if 1e-6 < away < 16 * reach * reach:
-                seen[i] *= 1 - 0.5 * math.exp(-math.sqrt(away) / reach)
-    return lit, seen
-
-
-def draw_backdrop(surfaces: Sequence[Surface], blocks: Sequence[Block], light: Light, view: View) -> Backdrop:
-    """Draw the empty street.
-
-    Args:
-        surfaces: what is seen.
-        blocks: what throws shadows and darkens the ground beside it.
-        light: sun, sky and haze.
-        view: the camera.
-    """
+def _draw(surfaces: Sequence[Surface], blocks: Sequence[Block], light: Light, view: View) -> Piece:
+    """Draw one picture of the empty street."""
     canvas = _Canvas(view, light)
     for surface in surfaces:
         canvas.draw(surface)
+    albedo, glow = canvas.colour[..., :3], canvas.colour[..., 3:]
     lit, open_sky = _sun_and_corners(canvas, blocks)
     facing = np.clip(canvas.normal @ _unit(light.to_sun), 0, 1)
     up = (0.5 + 0.5 * canvas.normal[..., 2:]).astype(np.float32)
     around = (np.asarray(light.ground, np.float32) * (1 - up) + np.asarray(light.sky, np.float32) * up) * open_sky[..., None]
     solid = canvas.depth < FAR_M
-    shade = np.where(solid[..., None], canvas.albedo * around + canvas.glow, canvas.glow)
-    sunlit = canvas.albedo * np.asarray(light.sun, np.float32) * (facing * lit * solid)[..., None]
+    shade = np.where(solid[..., None], albedo * around + glow, glow)
+    sunlit = albedo * np.asarray(light.sun, np.float32) * (facing * lit * solid)[..., None]
     fog = (1 - (1 - np.float32(light.haze_per_m)) ** np.minimum(canvas.depth, 150))[..., None]
     shade = shade * (1 - fog) + np.asarray(light.horizon, np.float32) * fog
-    return Backdrop(shade.astype(np.float32), (sunlit * (1 - fog)).astype(np.float32), canvas.depth)
+    return Piece(shade.astype(np.float32), (sunlit * (1 - fog)).astype(np.float32), canvas.depth)

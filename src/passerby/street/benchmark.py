@@ -89,7 +89,7 @@ def _same_list(size: str, order: Order) -> None:
     found, frozen = list_hash(manifest_lines(plan)), LISTS[size][order.town]
     if found != frozen:
         raise DataError(
-            f"the list of {order.town} is {found[:12]}, Street-v1 {size} is frozen at {frozen[:12]}: this version of the street is "
+            f"the list of {order.town} is {found[:12]}, Street-v1 {size} is frozen at {frozen[:12]}: this version is "
             "not the one that Street-v1 was made with. Results would not be comparable; install the release that matches."
         )
 

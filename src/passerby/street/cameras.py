@@ -60,11 +60,13 @@ class Detector:
         margin: air around the person, fraction of the height, split over both ends.
         jitter: deviation of each edge, fraction of the box's height.
         truncation: share of boxes that lose a part of the person: the legs, or one side.
+        aspect: least width of a box, fraction of its height: many detectors report boxes of one shape; 0 for tight ones.
     """
 
     margin: float = 0.06
     jitter: float = 0.025
     truncation: float = 0.06
+    aspect: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def detect(box: Box, camera: Camera, random: RandomState) -> Box:
             left += 0.8 * cut * (right - left)
         else:
             right -= 0.8 * cut * (right - left)
-    narrow = 0.26 * (bottom - top) - (right - left)
+    narrow = max(camera.detector.aspect, 0.24) * (bottom - top) - (right - left)
     left, right = left - max(narrow, 0) / 2, right + max(narrow, 0) / 2
     inside = Box(left, top, right - left, bottom - top).clipped(camera.width, camera.height)
     x0, y0 = math.floor(inside.left), math.floor(inside.top)

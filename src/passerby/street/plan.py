@@ -165,7 +165,7 @@ def _moments(scene: Scene, walk: Walk, camera: Camera, seed: int) -> list[int]:
         inside = box.clipped(camera.width, camera.height)
         if (
             box.height < _LEAST_PX
-            or inside.width * inside.height < 0.75 * box.width * box.height
+            or inside.width * inside.height < 0.85 * box.width * box.height
             or box.height > 1.1 * camera.height
         ):
             continue

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from passerby.street.backdrop import Backdrop, draw_backdrop
-from passerby.street.bodies import Figure, Person
+from passerby.street.backdrop import Backdrop
+from passerby.street.bodies import Person
 from passerby.street.cameras import Box, Camera, degrade
+from passerby.street.figures import Figure
 from passerby.street.motion import Pose
 from passerby.street.outline import outline_box
 from passerby.street.plan import Crop
@@ -65,8 +66,9 @@ class Stage:
         """The empty street that a camera sees, and the gain that its automatic exposure would choose for it."""
         if camera.camid not in self._backdrops:
             surfaces, blocks = self.town.place(camera.place).build(camera.eye)
-            drawn = draw_backdrop(surfaces, blocks, self.town.lights[camera.place], camera.view())
-            grey = (drawn.shade + drawn.sunlit).mean(-1)
+            drawn = Backdrop(surfaces, blocks, self.town.lights[camera.place], camera.view())
+            coarse = drawn.overview()
+            grey = (coarse.shade + coarse.sunlit).mean(-1)
             gain = min(0.24 / max(float(np.median(grey)), 1e-3), 0.75 / max(float(np.percentile(grey, 92)), 1e-3))
             self._backdrops[camera.camid] = (drawn, gain)
         return self._backdrops[camera.camid]
@@ -92,8 +94,8 @@ class Stage:
         x0, y0, width, height = (int(value) for value in (window.left, window.top, window.width, window.height))
         view = camera.view().cropped(x0, y0, width, height, width, height)
         drawn, gain = self.backdrop(camera)
-        rows, columns = slice(y0, y0 + height), slice(x0, x0 + width)
-        depth = drawn.depth[rows, columns]
+        street = drawn.piece(x0, y0, width, height)
+        depth = street.depth
         sunshine, gain = _weather(camera, time_s, gain)
         light = self.town.lights[camera.place]
         light = replace(light, sun=tuple(float(part * sunshine) for part in light.sun))
@@ -104,10 +106,7 @@ class Stage:
         points = _ground_points(view, depth)
         arrived = 1 - light.shadow * (1 - shadows.sunlit(points.reshape(-1, 3)).reshape(depth.shape))
         under = _contact(points, [pose for _, _, pose in near])
-        behind = (
-            drawn.shade[rows, columns] * under[..., None]
-            + drawn.sunlit[rows, columns] * np.float32(sunshine) * arrived[..., None]
-        )
+        behind = street.shade * under[..., None] + street.sunlit * np.float32(sunshine) * arrived[..., None]
         return Shot(layer.over(behind), layer, view, tuple(items), gain, _motion_px(camera, [pose for _, _, pose in near]))
 
     def _people(

@@ -21,21 +21,23 @@ from passerby.street.seeds import stream
 __all__ = ["TEXTURES", "Texture", "make_texture"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Texture:
-    """A picture with its size in the world.
+    """A picture with its size in the world, and its mip pyramid: level k is 2^k times coarser.
 
     Attributes:
-        levels: mip pyramid of (h, w, 4) float32: linear albedo and coverage (1 solid, 0 hole); level k is 2^k times coarser.
-        glow: the same pyramid of (h, w, 3) light that the surface sends out by itself, or empty.
+        texels: (T, 7) float32, all levels one behind the other: linear albedo, coverage (1 solid, 0 hole), light given off.
+        levels: (L, 3) int64: start in `texels`, height and width of each level.
         width_m: metres that one repeat covers along u; 0 stretches the picture once over the whole surface.
         height_m: the same along v.
+        whole: only whole repeats fit on a surface (shops).
     """
 
-    levels: tuple[np.ndarray, ...]
-    glow: tuple[np.ndarray, ...]
+    texels: np.ndarray
+    levels: np.ndarray
     width_m: float
     height_m: float
+    whole: bool
 
 
 Picture = np.ndarray | tuple[np.ndarray, np.ndarray]
@@ -76,12 +78,15 @@ TEXTURES: dict[str, tuple[float, float, Callable[[RandomState], Picture]]] = {
 }
 
 
-def _pyramid(picture: np.ndarray) -> tuple[np.ndarray, ...]:
-    levels = [np.ascontiguousarray(picture, np.float32)]
-    while min(levels[-1].shape[:2]) >= 4:
-        last = levels[-1][: levels[-1].shape[0] // 2 * 2, : levels[-1].shape[1] // 2 * 2]
-        levels.append((last[::2, ::2] + last[1::2, ::2] + last[::2, 1::2] + last[1::2, 1::2]) / 4)
-    return tuple(levels)
+def _pyramid(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    pictures = [picture.astype(np.float32)]
+    while min(pictures[-1].shape[:2]) >= 4:
+        last = pictures[-1][: pictures[-1].shape[0] // 2 * 2, : pictures[-1].shape[1] // 2 * 2]
+        pictures.append((last[::2, ::2] + last[1::2, ::2] + last[::2, 1::2] + last[1::2, 1::2]) / np.float32(4))
+    sizes = [level.shape[0] * level.shape[1] for level in pictures]
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    levels = np.array([[start, *level.shape[:2]] for start, level in zip(starts, pictures, strict=True)], np.int64)
+    return np.concatenate([level.reshape(-1, picture.shape[-1]) for level in pictures]), levels
 
 
 @lru_cache(maxsize=256)
@@ -95,7 +100,7 @@ def make_texture(name: str, seed: int) -> Texture:
     width_m, height_m, painter = TEXTURES[name]
     picture = painter(stream("texture", name, seed))
     display, glow = picture if isinstance(picture, tuple) else (picture, None)
-    colour = linear(display[..., :3])
     cover = display[..., 3:] if display.shape[-1] == 4 else np.ones((*display.shape[:2], 1))
-    glowing = () if glow is None else _pyramid(linear(glow))
-    return Texture(_pyramid(np.concatenate([colour, cover], -1)), glowing, width_m, height_m)
+    lamps = np.zeros((*display.shape[:2], 3)) if glow is None else linear(glow)
+    texels, levels = _pyramid(np.concatenate([linear(display[..., :3]), cover, lamps], -1))
+    return Texture(texels, levels, width_m, height_m, glow is not None)

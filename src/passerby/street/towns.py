@@ -177,7 +177,11 @@ def _make_camera(town: str, style: TownStyle, camid: int, place: Place) -> Camer
         width_px,
         height_px,
         _make_response(r, style),
-        Detector(jitter=round(float(r.uniform(*style.jitter)), 4), truncation=round(float(r.uniform(*style.truncation)), 4)),
+        Detector(
+            jitter=round(float(r.uniform(*style.jitter)), 4),
+            truncation=round(float(r.uniform(*style.truncation)), 4),
+            aspect=(0.0, 0.36, 0.41)[r.randint(3)],
+        ),
     )
 
 
