@@ -23,12 +23,12 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
     "grey": (118, 118, 121),
     "pale_grey": (176, 176, 178),
     "white": (228, 227, 224),
-    "navy": (32, 38, 62),
-    "blue": (52, 82, 134),
+    "navy": (34, 38, 54),
+    "blue": (60, 82, 120),
     "sky": (142, 172, 204),
-    "dark_denim": (42, 50, 72),
-    "denim": (72, 92, 128),
-    "pale_denim": (124, 146, 172),
+    "dark_denim": (42, 48, 64),
+    "denim": (72, 86, 110),
+    "pale_denim": (126, 141, 158),
     "beige": (198, 184, 158),
     "camel": (164, 130, 92),
     "khaki": (136, 126, 98),
@@ -139,9 +139,10 @@ def pick(random: RandomState, weights: Sequence[tuple[str, float]]) -> str:
 
 
 def dyed(random: RandomState, family: str) -> Colour:
-    """A colour of a family, linear RGB: a little lighter or darker, a little off in hue."""
+    """A colour of a family, linear RGB: a little lighter or darker, more or less washed out, a little off in hue."""
     base = np.array(COLOURS[family], np.float64) / 255
     tone = np.exp(random.normal(0, 0.13))
+    base = base + (base.mean() - base) * random.uniform(0.05, 0.45)
     own = np.clip(base * tone * np.exp(random.normal(0, 0.035, 3)), 0.012, 0.93)
     red, green, blue = (own**2.2).tolist()
     return round(red, 4), round(green, 4), round(blue, 4)
@@ -165,6 +166,9 @@ def make_outfit(random: RandomState, wardrobe: Wardrobe, woman: bool) -> Outfit:
         outer = replace(
             outer, colour=dyed(random, pick(random, _DENIM)), pattern="denim", second=dyed(random, "pale_denim"), cover=0.35
         )
+    elif outer is not None and outer.kind == "blazer" and random.rand() < 0.6:
+        # Buttoned: the shirt shows in a V above the button.
+        outer = replace(outer, pattern="open_front", second=top.colour, scale=0.003, offset=round(random.uniform(1.14, 1.26), 3))
     elif outer is not None and random.rand() < 0.35 and outer.kind != "puffer":
         # Worn open: the top shows through a strip on the front.
         outer = replace(outer, pattern="open_front", second=top.colour, scale=round(random.uniform(0.02, 0.07), 3), offset=1.05)

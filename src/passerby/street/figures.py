@@ -21,18 +21,18 @@ __all__ = ["Figure"]
 
 _CLOTH = {  # grain, crease, gloss
     "jumper": (0.24, 0.16, 0.0),
-    "hoodie": (0.16, 0.2, 0.0),
-    "shirt": (0.08, 0.24, 0.01),
+    "hoodie": (0.16, 0.26, 0.0),
+    "shirt": (0.08, 0.3, 0.01),
     "blouse": (0.08, 0.26, 0.02),
-    "jeans": (0.2, 0.2, 0.0),
-    "jean_shorts": (0.2, 0.15, 0.0),
-    "suit_trousers": (0.08, 0.14, 0.01),
+    "jeans": (0.2, 0.32, 0.0),
+    "jean_shorts": (0.2, 0.22, 0.0),
+    "suit_trousers": (0.08, 0.18, 0.01),
     "leggings": (0.06, 0.05, 0.03),
-    "blazer": (0.1, 0.14, 0.01),
-    "coat": (0.18, 0.16, 0.0),
-    "puffer": (0.1, 0.42, 0.06),
+    "blazer": (0.1, 0.2, 0.01),
+    "coat": (0.18, 0.22, 0.0),
+    "puffer": (0.1, 0.5, 0.07),
     "raincoat": (0.06, 0.3, 0.12),
-    "jacket": (0.12, 0.24, 0.04),
+    "jacket": (0.12, 0.36, 0.05),
     "shoes": (0.1, 0.05, 0.2),
     "ankle_boots": (0.1, 0.06, 0.18),
     "boots": (0.14, 0.08, 0.12),
@@ -114,7 +114,7 @@ class Figure:
 
 
 def _cloth(garment: Garment, **changes: object) -> Material:
-    grain, crease, gloss = _CLOTH.get(garment.kind, (0.13, 0.18, 0.0))
+    grain, crease, gloss = _CLOTH.get(garment.kind, (0.13, 0.24, 0.0))
     values = {
         "colour": garment.colour,
         "second": garment.second,
@@ -146,28 +146,33 @@ def _dress(person: Person, body: Mannequin) -> tuple[list[Part], list[Material]]
     skirted = outfit.bottom.kind in ("skirt", "long_skirt")
     tucked = outfit.top.kind in ("shirt", "blouse") and outfit.top.length > 0.45 and outfit.outer is None
     worn = strap if outfit.outer is None else {}
-    tops, beyond = tailor.top(body, outfit.top, random, add(_cloth(outfit.top, **{**_front(outfit.top), **worn})), 0.004, tucked)
+    tops, open_at, top_hem = tailor.top(body, outfit.top, random, add(_cloth(outfit.top, **{**_front(outfit.top), **worn})), 0.004, tucked)
     thick = tailor.CUTS[outfit.top.kind].ease
-    covered = np.full(len(body.points), np.inf)
+    covered = np.full(len(body.points), np.inf)  # how far from under the outer garment, m
     if outfit.outer is not None:
         look = _cloth(outfit.outer, **{**_front(outfit.outer), **strap})
-        outers, covered = tailor.top(body, outfit.outer, random, add(look), 0.45 * thick)
-        tops = [_under(part, covered, 0.03) for part in tops] + outers
+        outers, outer_open, outer_hem = tailor.top(body, outfit.outer, random, add(look), 0.45 * thick)
+        tops = [_under(part, outer_open, 0.03) for part in tops] + outers
+        covered = _reaching(body, outer_open, outer_hem)
         thick = tailor.CUTS[outfit.outer.kind].ease + 0.45 * thick
     parts += tops
-    hem = min(_hems(body, outfit.top), body.crotch)
+    hem = min(top_hem, body.crotch)
     if skirted:
         legwear, hem = tailor.skirt(body, outfit.bottom, random, add(_cloth(outfit.bottom)))
     else:
         legwear, low = tailor.trousers(body, outfit.bottom, random, add(_cloth(outfit.bottom)))
         hem = low if legwear else hem
-    parts += [_under(part, covered, 0.06) for part in legwear]
+    # What hangs over the thighs hides them: a striding leg must not come through a coat or a dress.
+    if top_hem < body.crotch - 0.04:
+        covered = np.minimum(covered, _reaching(body, open_at, top_hem))
+    parts += [_under(part, covered, 0.03) for part in legwear]
     footwear, shaft = tailor.shoes(body, outfit.shoes, add(_cloth(outfit.shoes)))
     skin_tone = Material(person.skin, grain=0.06, gloss=0.03)
     parts += footwear + _legs(person, body, hem, shaft, skin_tone, table)
     brows = tuple(0.7 * value + 0.3 * 0.5 * tone for value, tone in zip(person.hair.colour, person.skin, strict=True))
     face = replace(skin_tone, second=brows, pattern="face", cover=person.hair.beard)
-    parts.append(_skin(body, np.minimum(beyond, covered), add(face)))
+    shown = open_at if outfit.outer is None else np.minimum(open_at, outer_open)
+    parts.append(_skin(body, shown, add(face)))
     hatted = outfit.hat.kind if outfit.hat is not None else None
     lock = person.hair.colour
     streaks = tuple(min(value * 1.9 + 0.01, 1.0) for value in lock)
@@ -179,6 +184,10 @@ def _dress(person: Person, body: Mannequin) -> tuple[list[Part], list[Material]]
             over = outfit.outer if outfit.outer is not None else outfit.top
             dyed = Garment("hood", over.colour)
         parts += heads.hat(body, dyed, add(_cloth(dyed, pattern="plain")))
+    if outfit.scarf is None and hatted != "hood":
+        outermost = outfit.outer or outfit.top
+        if outermost.kind in ("hoodie", "parka", "raincoat") or (outermost.kind in ("jacket", "puffer") and random.rand() < 0.45):
+            parts += luggage.hood_down(body, random, add(_cloth(outermost, pattern="plain")), thick)
     if outfit.scarf is not None:
         parts += luggage.scarf(body, random, add(_cloth(outfit.scarf, grain=0.25, crease=0.3)), thick)
     if outfit.bag is not None:
@@ -198,10 +207,9 @@ def _front(garment: Garment) -> dict[str, object]:
     return {}
 
 
-def _hems(body: Mannequin, garment: Garment) -> float:
-    """Height of a dress's hem, m."""
-    cut = tailor.CUTS[garment.kind]
-    return body.crotch + (cut.hem[0] + (cut.hem[1] - cut.hem[0]) * (1 - garment.length)) * body.size
+def _reaching(body: Mannequin, openings: np.ndarray, hem: float) -> np.ndarray:
+    """How far each vertex of the body model lies outside a garment, m: beyond its openings, or on the trunk below its hem."""
+    return np.where(body.arm < 0.3, np.maximum(openings, hem - body.points[:, 2]), openings)
 
 
 def _under(part: Part, beyond: np.ndarray, more: float) -> Part:
@@ -234,7 +242,7 @@ def _legs(person: Person, body: Mannequin, hem: float, shaft: float, skin_tone: 
 def _skin(body: Mannequin, beyond: np.ndarray, material: int) -> Part:
     """Head, neck and hands, and what else no cloth covers."""
     where = body.model.parts["body"]
-    edge = np.where(np.isfinite(beyond[where]), beyond[where], 1.0) + _SKIN_UNDER_M
+    edge = beyond[where] + _SKIN_UNDER_M
     part = body.part("body", body.points[where], edge, material)
     local = (part.points - body.eyes) / np.float32(body.head_size)
     return replace(part, coords=local.astype(np.float32))

@@ -96,7 +96,7 @@ vec2 face(float hair, vec3 p) {
 }
 float trim(int kind, float place, vec3 p) {
     float front = smoothstep(0.0, 0.01, -p.y);
-    if (kind == 1) return band(abs(p.x) - place, 0.024, 0.004) * smoothstep(1.06, 1.07, p.z);
+    if (kind == 1) return band(abs(p.x) - place + 0.2 * (p.z - 1.3), 0.02, 0.004) * smoothstep(1.12, 1.13, p.z);
     if (kind == 2) return band(p.x * 0.84 - (p.z - place) * 0.54, 0.018, 0.004) * (1.0 - smoothstep(0.17, 0.18, abs(p.x)));
     if (kind == 3) return band(p.x, 0.006, 0.003) * front;
     if (kind == 4) return band(length(vec2(p.x, (fract(p.z / 0.09) - 0.5) * 0.09)), 0.007, 0.003) * front;

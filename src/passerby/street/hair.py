@@ -36,8 +36,6 @@ def hat_line(kind: str, behind: np.ndarray) -> np.ndarray:
     """Height over the eyes of the lower edge of a hat, by distance behind the eyes, m."""
     if kind == "beanie":
         return 0.047 - 0.34 * behind
-    if kind == "hood":
-        return np.full(len(behind), -0.2)
     return 0.052 - 0.16 * behind
 
 
@@ -52,7 +50,7 @@ def hair(body: Mannequin, style: str, random: RandomState, material: int, headwe
         headwear: a hat's kind, which flattens the hair and hides its top.
         back_m: thickness of the clothes on the back, m: long hair lies on them.
     """
-    if style == "bald" or headwear == "hood":
+    if style == "bald":
         return []
     local = _local(body)
     behind, high = local[:, 1], local[:, 2]
@@ -73,9 +71,13 @@ def hair(body: Mannequin, style: str, random: RandomState, material: int, headwe
     soft = np.clip((high - line) / 0.02, 0, 1)  # thin at the hairline
     shape = local + outward * (thick * (1 + rough * bumps) * (0.35 + 0.65 * soft))[:, None]
     edge = high - line + 0.003 * bumps
-    if headwear:
+    if headwear == "hood":
+        edge = np.minimum(edge, 0.075 - behind)
+    elif headwear:
         edge = np.minimum(edge, hat_line(headwear, behind) + 0.012 - high)
     parts = [_scalp(body, shape, edge, material)]
+    if headwear == "hood":
+        return parts
     if style in ("bob", "long"):
         length = random.uniform(0.10, 0.16) if style == "bob" else random.uniform(0.24, 0.42)
         parts.append(_curtain(body, length, 0.014 + 0.01 * random.rand(), back_m, random, material, headwear))
@@ -117,19 +119,19 @@ def _curtain(
     """Hair that falls behind and beside the face: a sheet around the back of the head, down `length` m below the eyes."""
     rows, columns = 16, 25
     high = np.linspace(0.075, -length, rows)[:, None]
-    opening = 1.95 - 0.5 * ramp(0.0, 0.3, -high)  # rad from the back to the front edges
+    opening = 1.95 - 0.45 * ramp(0.0, 0.3, -high)  # rad from the back to the front edges
     angle = np.linspace(-1, 1, columns)[None] * opening
     lean = ramp(-0.02, 0.09, high)
-    wide = 0.082 - 0.025 * lean + volume + 0.018 * ramp(0.05, 0.2, -high)
+    wide = 0.082 - 0.025 * lean + volume + 0.012 * ramp(0.05, 0.2, -high)
     deep = 0.108 - 0.035 * lean + volume
     x, y = wide * np.sin(angle), 0.088 + deep * np.cos(angle)
-    rest = ramp(0.11, 0.2, -high)  # below the neck it lies on the back
+    rest = ramp(0.06, 0.15, -high)  # below the neck it lies on the back
     suit = body.points[body.model.parts["tights"]]
     middle = np.abs(suit[:, 0]) < 0.09 * body.size
     spots = (suit[middle] - body.eyes) / body.head_size
     levels = [spots[np.abs(spots[:, 2] - level) < 0.03, 1] for level in high[:, 0]]
-    lying = np.array([spot.max() if len(spot) else 0.1 for spot in levels])[:, None] + (back_m + 0.02)
-    y = y * (1 - rest) + np.maximum(y, lying - 2.2 * np.abs(x) * np.abs(x) / 0.2) * rest
+    lying = np.array([spot.max() if len(spot) else 0.1 for spot in levels])[:, None] + (1.2 * back_m + 0.016)
+    y = y * (1 - rest) + np.maximum(y, lying - 2.5 * x * x) * rest
     locks = sum(np.sin(k * angle * 6 + random.uniform(0, 6.28)) for k in (1, 2, 3)) / 3 * ramp(0.0, 0.15, -high)
     x, y = x * (1 + 0.07 * locks), y + 0.006 * locks
     local = np.stack([x, y, np.broadcast_to(high, x.shape)], -1).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""Bags and scarves."""
+"""Bags, scarves, hoods that hang down the back."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from numpy.random import RandomState
 from passerby.street.clothes import Garment
 from passerby.street.mannequin import Mannequin, Part
 
-__all__ = ["BAGS", "bag", "scarf"]
+__all__ = ["BAGS", "bag", "hood_down", "scarf"]
 
 BAGS = ("backpack", "shoulder", "handbag", "shopper")
 _SIZES = {  # width, depth, height, m: small and large
     "backpack": ((0.26, 0.12, 0.36), (0.33, 0.19, 0.50)),
-    "shoulder": ((0.07, 0.22, 0.18), (0.11, 0.36, 0.30)),
+    "shoulder": ((0.06, 0.20, 0.16), (0.10, 0.34, 0.27)),
     "handbag": ((0.09, 0.24, 0.18), (0.12, 0.34, 0.26)),
     "shopper": ((0.10, 0.28, 0.32), (0.16, 0.38, 0.42)),
 }
@@ -80,18 +80,31 @@ def bag(body: Mannequin, garment: Garment, material: int, back_m: float, hand: n
 
 def scarf(body: Mannequin, random: RandomState, material: int, room: float) -> list[Part]:
     """A scarf wound around the neck."""
-    around, tube = 28, 10
-    angle = np.linspace(0, 2 * np.pi, around + 1)[:, None]
-    turn = np.linspace(0, 2 * np.pi, tube + 1)[None]
-    centre = body.heads["neck01"] + np.array([0, -0.012, 0.012]) * body.size
+    angle = np.linspace(0, 2 * np.pi, 29)[:, None]
     ripple = 1 + 0.15 * np.sin(5 * angle + random.uniform(0, 6.28)) + 0.1 * np.sin(9 * angle + random.uniform(0, 6.28))
-    thick = 0.024 * ripple * body.size
-    ring = (0.072 + 0.3 * room) * body.size
-    x = (ring + thick * np.cos(turn)) * np.cos(angle)
-    y = (ring * 1.05 + thick * np.cos(turn)) * np.sin(angle)
-    z = 1.35 * thick * np.sin(turn) + 0.35 * y
+    centre = body.heads["neck01"] + np.array([0, -0.012, 0.012]) * body.size
+    return [_ring(body, centre, angle, (0.072 + 0.3 * room) * body.size, 0.024 * ripple * body.size, 1.35, 0.35, material)]
+
+
+def hood_down(body: Mannequin, random: RandomState, material: int, room: float) -> list[Part]:
+    """A hood that lies on the shoulders: thick behind the neck, running out on the chest."""
+    angle = np.linspace(-0.32 * np.pi, 1.32 * np.pi, 25)[:, None]
+    behind = 0.5 + 0.5 * np.sin(angle)
+    thick = (0.010 + 0.030 * behind**1.5 + 0.004 * random.rand()) * body.size
+    centre = body.heads["neck01"] + np.array([0, 0.012, 0.004]) * body.size
+    return [_ring(body, centre, angle, (0.07 + 0.45 * room) * body.size, thick, 1.15 + 0.5 * behind, 0.25, material)]
+
+
+def _ring(
+    body: Mannequin, centre: np.ndarray, angle: np.ndarray, radius: float, thick: np.ndarray, high: np.ndarray | float, tilt: float, material: int
+) -> Part:
+    """A tube around the neck; angle (n, 1) rad, a quarter turn is the back; thick (n, 1) m; `high` times as high as deep."""
+    turn = np.linspace(0, 2 * np.pi, 11)[None]
+    x = (radius + thick * np.cos(turn)) * np.cos(angle)
+    y = (radius * 1.05 + thick * np.cos(turn)) * np.sin(angle)
+    z = high * thick * np.sin(turn) + tilt * y
     points = np.stack([x, y, z], -1).reshape(-1, 3) + centre
-    first = (np.arange(around)[:, None] * (tube + 1) + np.arange(tube)).reshape(-1)
-    after = first + tube + 1
+    first = (np.arange(len(angle) - 1)[:, None] * 11 + np.arange(10)).reshape(-1)
+    after = first + 11
     faces = np.concatenate([np.stack([first, after, after + 1], 1), np.stack([first, after + 1, first + 1], 1)])
-    return [_rigid(body, points, faces.astype(np.int32), "neck01", material)]
+    return _rigid(body, points, faces.astype(np.int32), "neck01", material)

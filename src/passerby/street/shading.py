@@ -182,7 +182,7 @@ def _trim(row: np.ndarray, x: float, y: float, z: float) -> float:
     kind, place = int(row[11]), row[17]
     front = _step(0.0, 0.01, -y)
     if kind == 1:  # straps
-        return _band(abs(x) - place, 0.024, 0.004) * _step(1.06, 1.07, z)
+        return _band(abs(x) - place + 0.2 * (z - 1.3), 0.02, 0.004) * _step(1.12, 1.13, z)
     if kind == 2:  # sash
         return _band(x * 0.84 - (z - place) * 0.54, 0.018, 0.004) * (1 - _step(0.17, 0.18, abs(x)))
     if kind == 3:  # zip

@@ -144,18 +144,18 @@ CUTS = {
     "shirt": Cut(0.018, 0.25, (0.0, 0.07), (0.92, 0.99), (0.064, 0.05), 0.03, 0.02, 0.008),
     "blouse": Cut(0.014, 0.3, (0.02, 0.1), (0.5, 0.98), (0.058, 0.05), -0.03, 0.05),
     "longsleeve": Cut(0.012, 0.35, (0.02, 0.09), (0.94, 1.0), (0.056, 0.042)),
-    "jumper": Cut(0.022, 0.25, (0.03, 0.1), (0.95, 1.0), (0.068, 0.05), 0.012, 0.0, 0.006, True),
-    "hoodie": Cut(0.028, 0.15, (0.03, 0.09), (0.96, 1.02), (0.074, 0.052), 0.03, 0.02, 0.014, True),
+    "jumper": Cut(0.017, 0.25, (0.03, 0.1), (0.95, 1.0), (0.062, 0.046), 0.012, 0.0, 0.006, True),
+    "hoodie": Cut(0.022, 0.15, (0.03, 0.09), (0.96, 1.02), (0.068, 0.048), 0.03, 0.02, 0.014, True),
     "dress": Cut(0.010, 0.45, (-0.35, -0.12), (0.0, 0.5), (0.055, 0.055), -0.035, 0.03),
-    "jacket": Cut(0.034, 0.12, (0.03, 0.09), (0.97, 1.02), (0.076, 0.054), 0.045, 0.03, 0.016, True),
+    "jacket": Cut(0.027, 0.12, (0.03, 0.09), (0.97, 1.02), (0.070, 0.050), 0.045, 0.03, 0.016, True),
     "denim_jacket": Cut(0.028, 0.2, (0.07, 0.11), (0.97, 1.0), (0.07, 0.052), 0.04, 0.04, 0.016),
     "blazer": Cut(0.028, 0.3, (-0.04, 0.02), (0.97, 1.0), (0.07, 0.058), 0.03, 0.10, 0.01),
     "cardigan": Cut(0.022, 0.15, (-0.1, 0.04), (0.93, 1.0), (0.064, 0.05), 0.01, 0.1, 0.006),
-    "coat": Cut(0.036, 0.05, (-0.42, -0.12), (0.98, 1.03), (0.08, 0.064), 0.05, 0.05, 0.018),
-    "parka": Cut(0.042, 0.05, (-0.22, -0.05), (0.98, 1.03), (0.086, 0.062), 0.055, 0.02, 0.022),
-    "puffer": Cut(0.052, 0.1, (-0.02, 0.08), (0.98, 1.02), (0.094, 0.066), 0.06, 0.0, 0.02, True),
-    "raincoat": Cut(0.036, 0.0, (-0.3, -0.05), (0.98, 1.03), (0.082, 0.066), 0.04, 0.02, 0.016),
-    "bodywarmer": Cut(0.038, 0.1, (0.02, 0.08), (-0.01, 0.01), (0.05, 0.05), 0.045, 0.03, 0.016, True),
+    "coat": Cut(0.029, 0.05, (-0.42, -0.12), (0.98, 1.03), (0.073, 0.058), 0.05, 0.05, 0.018),
+    "parka": Cut(0.034, 0.05, (-0.22, -0.05), (0.98, 1.03), (0.078, 0.057), 0.055, 0.02, 0.022),
+    "puffer": Cut(0.044, 0.1, (-0.02, 0.08), (0.98, 1.02), (0.088, 0.060), 0.06, 0.0, 0.02, True),
+    "raincoat": Cut(0.030, 0.0, (-0.3, -0.05), (0.98, 1.03), (0.082, 0.066), 0.04, 0.02, 0.016),
+    "bodywarmer": Cut(0.032, 0.1, (0.02, 0.08), (-0.01, 0.01), (0.05, 0.05), 0.045, 0.03, 0.016, True),
     "vest_signal": Cut(0.032, 0.05, (0.0, 0.05), (-0.01, 0.01), (0.05, 0.05), -0.01, 0.12),
 }
 """Cuts of tops and outer garments by `Garment.kind`."""
@@ -163,7 +163,7 @@ CUTS = {
 
 def top(
     body: Mannequin, garment: Garment, random: RandomState, material: int, under: float, tucked: bool = False
-) -> tuple[list[Part], np.ndarray]:
+) -> tuple[list[Part], np.ndarray, float]:
     """A top or an outer garment.
 
     Args:
@@ -175,8 +175,8 @@ def top(
         tucked: ends at the waist, inside the trousers.
 
     Returns:
-        The parts; and over all vertices of the body model, how far each lies beyond the neckline, the sleeves or the hem, m:
-        where it is negative, the garment covers what is worn underneath.
+        The parts; over all vertices of the body model, how far each lies beyond the neckline or the sleeves, m (negative:
+        covered); the height of the hem, m.
     """
     cut, size = CUTS[garment.kind], body.size
     roomy = 0.7 + 0.6 * garment.width
@@ -214,8 +214,7 @@ def top(
             0.10 * ease * _waves(below / size, random, (5.0, 5.0, 2.5)) + (0.012 if cut.taper < 0.2 else 0.006) * ripple * size
         )
         parts.append(body.part("skirt", drape.place(below, ripple), below[:, 2] - hem + 0.006 * np.sin(3 * angle), material))
-    beyond = np.maximum(neckline, sleeve)
-    return parts, np.where(body.arm < 0.3, np.maximum(beyond, hem - body.points[:, 2]), beyond)
+    return parts, np.maximum(neckline, sleeve), hem
 
 
 def _openings(body: Mannequin, cut: Cut, garment: Garment) -> tuple[np.ndarray, np.ndarray]:
