@@ -214,8 +214,11 @@ def _sun_and_corners(canvas: _Canvas, blocks: Sequence[Block]) -> tuple[np.ndarr
     lit, open_sky = reach_of_boxes(points.reshape(-1, 3), _unit(canvas.light.to_sun), low, high)
     size = (canvas.depth.shape[0] / depth.shape[0], canvas.depth.shape[1] / depth.shape[1])
     lit = ndimage.gaussian_filter(lit.reshape(depth.shape), 0.7)
-    soft = [ndimage.zoom(part, size, order=1, grid_mode=True, mode="nearest") for part in (lit, open_sky.reshape(depth.shape))]
-    return soft[0], soft[1]
+    return _finer(lit, size), _finer(open_sky.reshape(depth.shape), size)
+
+
+def _finer(coarse: np.ndarray, size: tuple[float, float]) -> np.ndarray:
+    return np.asarray(ndimage.zoom(coarse, size, order=1, grid_mode=True, mode="nearest"))
 
 
 def _draw(surfaces: Sequence[Surface], blocks: Sequence[Block], light: Light, view: View) -> Piece:

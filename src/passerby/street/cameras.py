@@ -112,7 +112,7 @@ class Camera:
         pan, tilt = math.radians(self.pan_deg), math.radians(self.tilt_deg)
         forward = np.array([math.cos(pan) * math.cos(tilt), math.sin(pan) * math.cos(tilt), -math.sin(tilt)])
         roll = math.radians(self.roll_deg)
-        return View.look_at(self.eye, self.eye + forward, self.focal_px, self.width, self.height, roll)
+        return View.look_at(self.eye.tolist(), (self.eye + forward).tolist(), self.focal_px, self.width, self.height, roll)
 
 
 @dataclass(frozen=True)

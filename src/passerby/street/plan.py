@@ -20,7 +20,7 @@ from passerby.street.towns import make_town
 __all__ = ["FOLDERS", "Crop", "Plan", "make_plan"]
 
 FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
-_LEAST_PX, _LEAST_VISIBLE, _APART_S = 56.0, 0.45, 0.8
+_LEAST_PX, _LEAST_VISIBLE, _APART_S = 56.0, 0.45, 1.2
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -141,7 +141,7 @@ class Scene:
 def make_scene(
     town: Town,
     people: dict[int, Person],
-    targets: dict[int, Sequence[int]],
+    targets: Mapping[int, Sequence[int]],
     seed: int,
     *,
     start_s: float = 0.0,

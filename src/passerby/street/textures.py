@@ -79,7 +79,7 @@ TEXTURES: dict[str, tuple[float, float, Callable[[RandomState], Picture]]] = {
 
 
 def _pyramid(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    pictures = [picture.astype(np.float32)]
+    pictures: list[np.ndarray] = [picture.astype(np.float32)]
     while min(pictures[-1].shape[:2]) >= 4:
         last = pictures[-1][: pictures[-1].shape[0] // 2 * 2, : pictures[-1].shape[1] // 2 * 2]
         pictures.append((last[::2, ::2] + last[1::2, ::2] + last[::2, 1::2] + last[1::2, 1::2]) / np.float32(4))

@@ -85,9 +85,9 @@ def _make_place(town: str, style: TownStyle, number: int) -> Place:
     )
     lane = max(half - 1.0, 0.6)
     paths = (
-        ((x - 15, y + 0.45 * lane), (x + 15, y + 0.45 * lane)),
-        ((x - 15, y - 0.45 * lane), (x + 15, y - 0.45 * lane)),
-        ((x - 15, y - 0.4 * lane), (x - 2, y - 0.2 * lane), (x + 3, y + 0.5 * lane), (x + 15, y + 0.5 * lane)),
+        ((x - 16.5, y + 0.45 * lane), (x + 16.5, y + 0.45 * lane)),
+        ((x - 16.5, y - 0.45 * lane), (x + 16.5, y - 0.45 * lane)),
+        ((x - 16.5, y - 0.4 * lane), (x - 2, y - 0.2 * lane), (x + 3, y + 0.5 * lane), (x + 16.5, y + 0.5 * lane)),
     )
     return Place(
         f"{town}-{number + 1}",
@@ -106,19 +106,23 @@ def _make_place(town: str, style: TownStyle, number: int) -> Place:
     )
 
 
+def _scaled(colour: tuple[float, float, float], factor: float) -> tuple[float, float, float]:
+    red, green, blue = (round(float(part * factor), 4) for part in colour)
+    return red, green, blue
+
+
 def _make_light(town: str, style: TownStyle, number: int) -> Light:
     r = stream("light", town, number)
     elevation = math.radians(style.sun_elevation_deg)
     azimuth = math.radians(style.sun_azimuth_deg)
     shine = 1.0 if r.uniform() < style.sun_share else 0.12
     level = r.uniform(0.85, 1.15)
-    scaled = lambda colour, factor: tuple(round(float(part * factor), 4) for part in colour)  # noqa: E731
     return Light(
         to_sun=(math.cos(azimuth) * math.cos(elevation), math.sin(azimuth) * math.cos(elevation), math.sin(elevation)),
-        sun=scaled(style.sun, shine * level),
-        sky=scaled(style.sky, level),
-        ground=scaled(style.ground, level),
-        horizon=scaled(style.horizon, 1.0),
+        sun=_scaled(style.sun, shine * level),
+        sky=_scaled(style.sky, level),
+        ground=_scaled(style.ground, level),
+        horizon=_scaled(style.horizon, 1.0),
         shadow=0.9 if shine == 1.0 else 0.6,
         blur_m=0.02 if not style.ceiling else 0.15,
         haze_per_m=style.haze_per_m,
