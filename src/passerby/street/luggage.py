@@ -96,7 +96,14 @@ def hood_down(body: Mannequin, random: RandomState, material: int, room: float) 
 
 
 def _ring(
-    body: Mannequin, centre: np.ndarray, angle: np.ndarray, radius: float, thick: np.ndarray, high: np.ndarray | float, tilt: float, material: int
+    body: Mannequin,
+    centre: np.ndarray,
+    angle: np.ndarray,
+    radius: float,
+    thick: np.ndarray,
+    high: np.ndarray | float,
+    tilt: float,
+    material: int,
 ) -> Part:
     """A tube around the neck; angle (n, 1) rad, a quarter turn is the back; thick (n, 1) m; `high` times as high as deep."""
     turn = np.linspace(0, 2 * np.pi, 11)[None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -129,11 +130,11 @@ class Mannequin:
 
 
 def _along(points: np.ndarray, joints: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Metres along a chain of joints, and the nearest point on it, for every point; beyond the ends the chain goes on straight."""
+    """Metres along a chain of joints, and the nearest point on it, for every point; the ends go on straight."""
     best = np.full(len(points), np.inf)
     at, axis = np.zeros(len(points)), np.zeros((len(points), 3))
     start = 0.0
-    for k, (a, b) in enumerate(zip(joints[:-1], joints[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(joints)):
         length = float(np.linalg.norm(b - a))
         t = (points - a) @ (b - a) / length**2
         t = np.clip(t, -9.0 if k == 0 else 0.0, 9.0 if k == len(joints) - 2 else 1.0)
@@ -185,6 +186,6 @@ def make_mannequin(sliders: Mapping[str, float]) -> Mannequin:
         leg_at=leg_at,
         arm_axis=arm_axis,
         leg_axis=leg_axis,
-        arm_m=float(sum(np.linalg.norm(b - a) for a, b in zip(joints[:-1], joints[1:], strict=True))),
-        leg_m=float(sum(np.linalg.norm(b - a) for a, b in zip(legs[:-1], legs[1:], strict=True))),
+        arm_m=float(sum(np.linalg.norm(b - a) for a, b in pairwise(joints))),
+        leg_m=float(sum(np.linalg.norm(b - a) for a, b in pairwise(legs))),
     )

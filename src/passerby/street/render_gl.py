@@ -36,8 +36,8 @@ class GLRenderer:
             raise MissingDependencyError(f"OpenGL renderer: the package moderngl is not installed. {_ADVICE}") from absent
         self._gl: Any = moderngl
         try:
-            self._context: Any = moderngl.create_standalone_context(backend="egl", require=330)
-        except Exception as broken:  # noqa: BLE001 - drivers fail in any way they like, and each means "no GL here"
+            self._context: Any = self._gl.create_standalone_context(backend="egl", require=330)
+        except Exception as broken:  # drivers fail in any way they like, and each means that there is no GL here
             raise MissingDependencyError(f"OpenGL renderer: no context could be made ({broken}). {_ADVICE}") from broken
         self._context.front_face = "cw"  # rows run down in memory, so the picture is drawn upside down
         self._draw: Any = self._context.program(vertex_shader=DRAW_VERTEX, fragment_shader=DRAW_FRAGMENT)
@@ -118,7 +118,7 @@ class GLRenderer:
         """Make sure that the buffers hold width x height samples; they only grow."""
         if width <= self._room[0] and height <= self._room[1]:
             return
-        size = tuple(-(-max(old, new) // _GROW) * _GROW for old, new in zip(self._room, (width, height), strict=True))
+        size = (-(-max(self._room[0], width) // _GROW) * _GROW, -(-max(self._room[1], height) // _GROW) * _GROW)
         for thing in self._targets.values():
             thing.release()
         make = self._context

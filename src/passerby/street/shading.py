@@ -137,7 +137,7 @@ def _figure(row: np.ndarray, x: float, y: float, z: float) -> float:
     if kind == 5:  # print
         u, v = x / scale, (z - offset) / scale
         inside = _band(u, 1.0, 0.05) * _band(v, 0.7, 0.05) * _step(0.0, 0.02, -y)
-        return inside * _step(0.3, 0.5, _hash(int(math.floor(u * 3)), int(math.floor(v * 4)), int(cover * 97.3)))
+        return inside * _step(0.3, 0.5, _hash(math.floor(u * 3), math.floor(v * 4), int(cover * 97.3)))
     if kind == 6:  # two_tone
         below = _step(-0.004, 0.004, offset - z)
         return below if cover > 0.5 else 1 - below
@@ -147,7 +147,7 @@ def _figure(row: np.ndarray, x: float, y: float, z: float) -> float:
         worn = _noise(x * 9 + offset, y * 9, z * 3.5) * 0.7 + _noise(x * 90, y * 90, z * 12) * 0.3
         return cover * _step(0.3, 0.8, worn)
     if kind == 9:  # checks
-        return float((int(math.floor(x / scale)) + int(math.floor(y / scale)) + int(math.floor(z / scale))) & 1)
+        return float((math.floor(x / scale) + math.floor(y / scale) + math.floor(z / scale)) & 1)
     if kind == 10:  # strands
         return _noise(x / scale, y / scale, z / scale * 0.08 + offset)
     if kind == 11:  # dots

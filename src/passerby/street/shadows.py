@@ -84,7 +84,7 @@ def reaching(
     arrived = 0.0
     for down in range(-1, 2):
         for right in range(-1, 2):
-            i, j = int(math.floor(row + down * taps)), int(math.floor(column + right * taps))
+            i, j = math.floor(row + down * taps), math.floor(column + right * taps)
             if i < 0 or j < 0 or i >= size or j >= size or depth[i, j] >= far:
                 arrived += 1.0
     return arrived / 9

@@ -276,18 +276,17 @@ def trousers(body: Mannequin, garment: Garment, random: RandomState, material: i
     return [body.part("tights", shape, edge, material)], hem
 
 
-def skirt(body: Mannequin, garment: Garment, random: RandomState, material: int) -> tuple[list[Part], float]:
-    """A skirt and the height of its hem, m."""
+def skirt(body: Mannequin, garment: Garment, random: RandomState, material: int, covered: bool) -> tuple[list[Part], float]:
+    """A skirt and the height of its hem, m; `covered` by a coat it falls straight."""
     size = body.size
     low, high = (0.12, 0.35) if garment.kind == "long_skirt" else (0.40, 0.62)
     hem = (high + (low - high) * garment.length) * size
-    drape = hang(body, 0.01 * size, 0.15 - 0.4 * garment.width, hem)
+    wide = 0.2 * garment.width if covered else garment.width
+    drape = hang(body, 0.01 * size, 0.15 - 0.4 * wide + (0.2 if covered else 0.0), hem)
     points = body.points[body.model.parts["skirt"]]
     angle = np.arctan2(points[:, 1], points[:, 0])
     deep = ramp(0.05, 0.5, (body.waist - points[:, 2]) / size)
-    pleats = (
-        sum(np.sin(k * angle + random.uniform(0, 6.28)) / k for k in (5, 8, 11)) * deep * (0.006 + 0.02 * garment.width) * size
-    )
+    pleats = sum(np.sin(k * angle + random.uniform(0, 6.28)) / k for k in (5, 8, 11)) * deep * (0.006 + 0.02 * wide) * size
     edge = np.minimum(points[:, 2] - hem, body.waist + 0.02 * size - points[:, 2])
     return [body.part("skirt", drape.place(points, pleats), edge, material)], hem
 
