@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from passerby.errors import DataError
-from passerby.street.clothes import Garment, Outfit, Wardrobe, make_outfit
+from passerby.street.clothes import Garment, Outfit, Wardrobe, make_outfit, pick
 from passerby.street.motion import Gait
 from passerby.street.seeds import stream
 
@@ -182,8 +182,6 @@ def _shape(random: RandomState, woman: bool, child: bool, origin: str) -> Shape:
 
 
 def _hair(random: RandomState, woman: bool, child: bool, age: float, origin: str) -> Hair:
-    from passerby.street.clothes import pick
-
     style = pick(random, _WOMEN if woman else _MEN)
     if origin == "african" and random.rand() < 0.45:
         style = "afro" if random.rand() < 0.3 else ("bun" if woman else "cropped")

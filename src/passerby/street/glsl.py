@@ -1,4 +1,4 @@
-"""The shaders: the formulas of `shading` and `shadows`, line for line, in GLSL 3.3."""
+"""The shaders: the formulas of `kernels`, line for line, in GLSL 3.3."""
 
 __all__ = ["DRAW_FRAGMENT", "DRAW_VERTEX", "MEAN_FRAGMENT", "MEAN_VERTEX"]
 

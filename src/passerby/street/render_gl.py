@@ -46,6 +46,12 @@ class GLRenderer:
         self._targets: dict[str, Any] = {}
         self._room: tuple[int, int] = (0, 0)
 
+    @property
+    def software(self) -> bool:
+        """Whether the CPU draws."""
+        device = str(self._context.info["GL_RENDERER"]).lower()
+        return any(word in device for word in ("llvmpipe", "softpipe", "swrast", "software"))
+
     def draw(
         self,
         items: Sequence[DrawItem],

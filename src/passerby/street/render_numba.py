@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from passerby.street.kernels import shade
 from passerby.street.raster import Soup, fill, soup
 from passerby.street.render import DrawItem, Layer, Light, View
-from passerby.street.shading import folds, lit, pack_light, pack_materials, surface
-from passerby.street.shadows import ShadowMap, cast, reaching
+from passerby.street.shading import pack_light, pack_materials
+from passerby.street.shadows import ShadowMap, cast
 
 __all__ = ["NumbaRenderer"]
 
@@ -44,7 +43,7 @@ class NumbaRenderer:
             best[:] = np.repeat(np.repeat(1 / np.maximum(limit, 1e-6), samples, 0), samples, 1)
         owner = np.full(best.shape, -1, np.int32)
         fill(points, nearness, triangles.vertices[:, 9] * nearness, triangles.faces, best, owner)
-        rgb, coverage, depth, ids = _shade(
+        rgb, coverage, depth, ids = shade(
             triangles.vertices,
             triangles.faces,
             triangles.material,
@@ -99,67 +98,3 @@ def _clipped(triangles: Soup, camera: np.ndarray, near: float) -> tuple[Soup, np
         triangles.materials,
     )
     return whole, np.concatenate(places)
-
-
-@njit(cache=True)
-def _shade(vertices, faces, material, item, points, nearness, best, owner, table, light, shadow, frame, taps, eye, samples):
-    """Shade every filled sample and take the means; the depth and the id of a pixel are those of its middle sample."""
-    height, width = best.shape[0] // samples, best.shape[1] // samples
-    rgb = np.zeros((height, width, 3), np.float32)
-    coverage = np.zeros((height, width), np.float32)
-    depth = np.full((height, width), np.inf, np.float32)
-    ids = np.full((height, width), -1, np.int32)
-    share = 1.0 / (samples * samples)
-    mean = np.empty(11, np.float32)
-    for row in range(best.shape[0]):
-        for column in range(best.shape[1]):
-            face = owner[row, column]
-            if face < 0:
-                continue
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            x, y = column + 0.5, row + 0.5
-            ax, ay, bx, by, cx, cy = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
-            inverse = 1 / ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay))
-            u = ((bx - x) * (cy - y) - (cx - x) * (by - y)) * inverse
-            v = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) * inverse
-            u, v, w = u * nearness[a], v * nearness[b], (1 - u - v) * nearness[c]
-            total = u + v + w
-            u, v, w = u / total, v / total, w / total
-            for k in range(11):
-                mean[k] = u * vertices[a, k] + v * vertices[b, k] + w * vertices[c, k]
-            lx, ly, lz = eye[0] - mean[0], eye[1] - mean[1], eye[2] - mean[2]
-            distance = math.sqrt(lx * lx + ly * ly + lz * lz)
-            lx, ly, lz = lx / distance, ly / distance, lz / distance
-            length = max(math.sqrt(mean[3] * mean[3] + mean[4] * mean[4] + mean[5] * mean[5]), 1e-6)
-            nx, ny, nz = mean[3] / length, mean[4] / length, mean[5] / length
-            # The winding decides the side, as it does in OpenGL: interpolated normals of a visible face may point away.
-            if _faces_away(vertices, a, b, c, eye):
-                nx, ny, nz = -nx, -ny, -nz
-            record = table[material[a]]
-            fold, slope_x, slope_y, slope_z = folds(mean[6], mean[7], mean[8])
-            colour = surface(record, mean[6], mean[7], mean[8], fold)
-            arrived = 1.0
-            if light[15] > 0:
-                arrived = 1 - light[15] * (1 - reaching(shadow, frame, taps, mean[0], mean[1], mean[2], nx, ny, nz))
-            i, j = row // samples, column // samples
-            nx, ny, nz = nx + record[18] * slope_x, ny + record[18] * slope_y, nz + record[18] * slope_z
-            length = max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-6)
-            nx, ny, nz = nx / length, ny / length, nz / length
-            for k in range(3):
-                rgb[i, j, k] += share * lit(
-                    record, light, colour, (nx, ny, nz), (lx, ly, lz), arrived, min(max(mean[10], 0.0), 1.0), distance, k
-                )
-            coverage[i, j] += share
-            if row - i * samples == samples // 2 and column - j * samples == samples // 2:
-                depth[i, j] = 1 / best[row, column]
-                ids[i, j] = item[a]
-    return rgb, coverage, depth, ids
-
-
-@njit(cache=True)
-def _faces_away(vertices, a, b, c, eye):
-    """Whether the eye sees the clockwise side of a triangle."""
-    px, py, pz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
-    qx, qy, qz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
-    nx, ny, nz = py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx
-    return nx * (eye[0] - vertices[a, 0]) + ny * (eye[1] - vertices[a, 1]) + nz * (eye[2] - vertices[a, 2]) < 0

@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from passerby.street.kernels import sunlit
 from passerby.street.raster import fill, soup
 from passerby.street.render import DrawItem, Light
 
-__all__ = ["ShadowMap", "cast", "reaching"]
+__all__ = ["ShadowMap", "cast"]
 
 _TEXEL_M = 0.012
 _LARGEST = 1024
-_OFF_SURFACE_M = 0.02
-_BIAS_M = 0.012
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class ShadowMap:
         """
         flat = np.ascontiguousarray(points, np.float32)
         upward = np.tile(np.array([0, 0, 1], np.float32), (len(flat), 1))
-        return _sunlit(self.depth, self.frame, self.taps, flat, upward if normals is None else np.asarray(normals, np.float32))
+        return sunlit(self.depth, self.frame, self.taps, flat, upward if normals is None else np.asarray(normals, np.float32))
 
 
 def cast(items: Sequence[DrawItem], light: Light) -> ShadowMap:
@@ -69,31 +67,3 @@ def cast(items: Sequence[DrawItem], light: Light) -> ShadowMap:
     texels = ((seen[:, :2] - low[:2]) * scale).astype(np.float32)
     fill(texels, -seen[:, 2], casting.vertices[:, 9], casting.faces, best, np.full((size, size), -1, np.int32))
     return ShadowMap(-best, frame, max(light.blur_m * scale, 0.7))
-
-
-@njit(cache=True)
-def reaching(
-    depth: np.ndarray, frame: np.ndarray, taps: float, x: float, y: float, z: float, nx: float, ny: float, nz: float
-) -> float:
-    """The share of nine places around a point, lifted off its surface, that no caster hides from the sun."""
-    x, y, z = x + nx * _OFF_SURFACE_M, y + ny * _OFF_SURFACE_M, z + nz * _OFF_SURFACE_M
-    column = frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z + frame[0, 3]
-    row = frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z + frame[1, 3]
-    far = frame[2, 0] * x + frame[2, 1] * y + frame[2, 2] * z - _BIAS_M
-    size = depth.shape[0]
-    arrived = 0.0
-    for down in range(-1, 2):
-        for right in range(-1, 2):
-            i, j = math.floor(row + down * taps), math.floor(column + right * taps)
-            if i < 0 or j < 0 or i >= size or j >= size or depth[i, j] >= far:
-                arrived += 1.0
-    return arrived / 9
-
-
-@njit(cache=True)
-def _sunlit(depth: np.ndarray, frame: np.ndarray, taps: float, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    out = np.empty(len(points), np.float32)
-    for i in range(len(points)):
-        p, n = points[i], normals[i]
-        out[i] = reaching(depth, frame, taps, p[0], p[1], p[2], n[0], n[1], n[2])
-    return out
