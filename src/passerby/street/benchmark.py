@@ -109,9 +109,7 @@ def check_benchmark(folder: Path) -> tuple[str, str]:
             crops = read_manifest(folder)
             missing = [crop.name for crop in crops if not (folder / crop.folder / crop.name).is_file()]
             if missing:
-                raise DataError(
-                    f'"{folder}" is Street-v1 {size} but lacks {len(missing)} of {len(crops)} images. Run its render again.'
-                )
+                raise DataError(f'"{folder}" is Street-v1 {size} but lacks {len(missing)} of {len(crops)} images. Render again.')
             return size, content["town"]
     raise DataError(f'"{folder}" is not a part of Street-v1: its list {content["list_sha256"][:12]} is none of the frozen ones.')
 

@@ -164,7 +164,8 @@ def detect(box: Box, camera: Camera, random: RandomState) -> Box:
     left, right = left - max(narrow, 0) / 2, right + max(narrow, 0) / 2
     inside = Box(left, top, right - left, bottom - top).clipped(camera.width, camera.height)
     x0, y0 = math.floor(inside.left), math.floor(inside.top)
-    return Box(x0, y0, max(math.ceil(inside.right) - x0, 8), max(math.ceil(inside.bottom) - y0, 16))
+    width, height = max(math.ceil(inside.right) - x0, 8), max(math.ceil(inside.bottom) - y0, 16)
+    return Box(min(x0, camera.width - width), min(y0, camera.height - height), width, height)
 
 
 def _respond(light: np.ndarray, response: Response, gain: float) -> np.ndarray:
