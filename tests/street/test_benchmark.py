@@ -44,27 +44,27 @@ def test_a_town_of_the_benchmark_is_rendered_and_known_again(tiny, tmp_path):
     assert len(first) == 64 and first == pixel_hash(tmp_path / "market")
     crop = read_manifest(tmp_path / "market")[0]
     (tmp_path / "market" / crop.folder / crop.name).unlink()
-    with pytest.raises(DataError, match="is Street-v1 T but lacks 1 of 6 images. Render again."):
+    with pytest.raises(DataError, match=r"is Street-v1 T but lacks 1 of 6 images. Render again."):
         check_benchmark(tmp_path / "market")
 
 
 def test_another_rendered_folder_is_no_part_of_it(tmp_path):
     render_set(replace(benchmark_order("S", "market"), train_ids=0, test_ids=1, views=2), tmp_path / "m", renderer="numba")
-    with pytest.raises(DataError, match="is not a part of Street-v1: its list [0-9a-f]{12} is none of the frozen ones"):
+    with pytest.raises(DataError, match=r"is not a part of Street-v1: its list [0-9a-f]{12} is none of the frozen ones"):
         check_benchmark(tmp_path / "m")
 
 
 def test_a_changed_street_refuses_to_call_itself_street_v1(monkeypatch, tmp_path):
     monkeypatch.setitem(LISTS, "S", {**LISTS["S"], "market": "0" * 64})
     with pytest.raises(
-        DataError, match="the list of market is [0-9a-f]{12}, Street-v1 S is frozen at 000000000000: this version is"
+        DataError, match=r"the list of market is [0-9a-f]{12}, Street-v1 S is frozen at 000000000000: this version is"
     ):
         render_benchmark("S", tmp_path / "x", towns=("market",))
     assert not (tmp_path / "x").exists()
 
 
 def test_unknown_sizes_and_towns_are_refused():
-    with pytest.raises(UsageError, match='no Street-v1 size "L". Allowed: S, M'):
+    with pytest.raises(UsageError, match=r'no Street-v1 size "L". Allowed: S, M'):
         benchmark.benchmark_order("L", "campus")
-    with pytest.raises(UsageError, match='no town "camp". Did you mean "campus"'):
+    with pytest.raises(UsageError, match=r'no town "camp". Did you mean "campus"'):
         benchmark.benchmark_order("S", "camp")

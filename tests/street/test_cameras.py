@@ -18,7 +18,7 @@ def rng(seed=0):
 
 def test_a_camera_that_looks_north_sees_the_point_before_it_in_the_middle():
     ahead = CAMERA.eye + np.array([0.0, math.cos(math.radians(10)), -math.sin(math.radians(10))]) * 5
-    east = ahead + [1.0, 0.0, 0.0]
+    east = ahead + np.array([1.0, 0.0, 0.0])
     column, row, depth = CAMERA.view().project(np.array([ahead]))[0]
     assert (column, row, depth) == pytest.approx((320, 240, 5))
     assert CAMERA.view().project(np.array([east]))[0, 0] == pytest.approx(320 + 800 / 5)
@@ -44,7 +44,7 @@ def test_a_detector_of_one_shape_widens_narrow_boxes_around_their_middle():
 @given(st.integers(0, 10_000), st.floats(-50, 650), st.floats(-50, 470), st.floats(20, 400))
 def test_detected_boxes_lie_inside_the_frame(seed, left, top, height):
     box = detect(Box(left, top, 0.4 * height, height), CAMERA, rng(seed))
-    assert 0 <= box.left and 0 <= box.top and box.right <= 640 and box.bottom <= 480
+    assert box.left >= 0 and box.top >= 0 and box.right <= 640 and box.bottom <= 480
     assert box.width >= 8 and box.height >= 16
 
 

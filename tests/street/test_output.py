@@ -122,11 +122,11 @@ def test_the_preview_shows_one_person_a_row(rendered):
 
 
 def test_refusals_come_before_any_file(tmp_path):
-    with pytest.raises(UsageError, match='no town "atlantis"'):
+    with pytest.raises(UsageError, match=r'no town "atlantis"'):
         render_set(Order("atlantis", 1, 1, 4, 0), tmp_path / "x")
-    with pytest.raises(UsageError, match="workers is 0: at least one process must draw"):
+    with pytest.raises(UsageError, match=r"workers is 0: at least one process must draw"):
         render_set(ORDER, tmp_path / "x", workers=0)
-    with pytest.raises(UsageError, match='renderer "vulkan" is unknown'):
+    with pytest.raises(UsageError, match=r'renderer "vulkan" is unknown'):
         render_set(ORDER, tmp_path / "x", renderer="vulkan")
     assert not (tmp_path / "x").exists()
 

@@ -47,8 +47,8 @@ def test_boxes_lie_in_the_frame_and_show_somebody():
     cameras = PLAN.scenes[0].town.cameras
     for crop in PLAN.crops:
         left, top, width, height = crop.box
-        assert 0 <= left and left + width <= cameras[crop.camid].width
-        assert 0 <= top and top + height <= cameras[crop.camid].height
+        assert left >= 0 and left + width <= cameras[crop.camid].width
+        assert top >= 0 and top + height <= cameras[crop.camid].height
         assert 0.2 <= crop.visible <= 1
         assert crop.pid not in crop.others
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_a_day_sends_everybody_past_their_cameras_in_time(seed):
     for pid in PEOPLE:
         mine = sorted((w for w in scene.walks if w.pid == pid), key=lambda w: w.visit)
         assert [w.place for w in mine] == [town.cameras[camid].place for camid in targets[pid]]
-        for first, second in zip(mine, mine[1:], strict=False):
+        for first, second in itertools.pairwise(mine):
             assert second.start_s - first.end_s >= 0.9 * max(town.walking_s(first.place, second.place), 8) - 0.05
 
 

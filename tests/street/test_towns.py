@@ -52,7 +52,7 @@ def test_cameras_see_the_middle_of_their_place(name):
 def test_nobody_walks_through_furniture(name):
     for place in make_town(name).places:
         for path in place.paths:
-            for x, y in path:
+            for _, y in path:
                 for side in (-1, 1):
                     edge = abs(y + side * place.spread_m - place.y)
                     assert edge < place.width_m / 2, place.name
@@ -82,5 +82,5 @@ def test_every_piece_of_furniture_stands_on_the_ground_where_it_was_put(kind):
 
 
 def test_an_unknown_town_names_the_nearest():
-    with pytest.raises(UsageError, match='no town "campos". Did you mean "campus"\\? Allowed: arcade, campus, harbour'):
+    with pytest.raises(UsageError, match=r'no town "campos". Did you mean "campus"\? Allowed: arcade, campus, harbour'):
         make_town("campos")

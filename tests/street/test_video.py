@@ -64,7 +64,7 @@ def test_the_tight_box_of_a_cube():
     ("changes", "text"),
     [
         ({"people": 0}, "people is 0: at least one person must walk."),
-        ({"seconds": 0}, "seconds is 0: a film lasts up to an hour \\(3600\\)."),
+        ({"seconds": 0}, r"seconds is 0: a film lasts up to an hour \(3600\)."),
         ({"width": 641}, "size is 641x360: frames have 160x120 to 4096x4096 pixels, both even."),
         ({"fps": 0}, "fps is 0: allowed are 1 to 60 frames a second."),
     ],
@@ -75,13 +75,13 @@ def test_films_that_make_no_sense_are_refused(changes, text):
 
 
 def test_unknown_towns_and_cameras_are_refused(tmp_path):
-    with pytest.raises(UsageError, match='no town "marked". Did you mean "market"'):
+    with pytest.raises(UsageError, match=r'no town "marked". Did you mean "market"'):
         render_video(ClipOrder("marked"), tmp_path)
-    with pytest.raises(UsageError, match="camera 3: market has cameras 1 to 2."):
+    with pytest.raises(UsageError, match=r"camera 3: market has cameras 1 to 2."):
         render_video(ClipOrder("market", (1, 3)), tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "x").write_text("")
-    with pytest.raises(DataError, match="cannot be made \\(File exists\\). Give --out a folder of your own"):
+    with pytest.raises(DataError, match=r"cannot be made \(File exists\). Give --out a folder of your own"):
         render_video(ClipOrder("market"), tmp_path / "x")
