@@ -76,9 +76,10 @@ def _lamp(eye: np.ndarray, thing: Thing) -> Built:
 
 
 def _sign(eye: np.ndarray, thing: Thing) -> Built:
+    x, y = thing.x, thing.y
     surfaces, blocks = _pole(eye, thing, 2.6, 0.07)
-    board = Surface((thing.x - 0.3, thing.y - 0.05, 2.6), (0.6, 0, 0), (0, 0, -0.75), "poster", thing.seed)
-    return [*surfaces, board], blocks
+    board = Surface((x - 0.3, y - 0.05, 2.6), (0.6, 0, 0), (0, 0, -0.75), "poster", thing.seed)
+    return [*surfaces, board], [*blocks, Block((x - 0.3, y - 0.06, 1.85), (x + 0.3, y - 0.04, 2.6))]
 
 
 def _bollard(eye: np.ndarray, thing: Thing) -> Built:
@@ -109,7 +110,8 @@ def _planter(eye: np.ndarray, thing: Thing) -> Built:
     x, y, seed = thing.x, thing.y, thing.seed
     pot = box((x - 0.45, y - 0.45, 0), (x + 0.45, y + 0.45, 0.55), "concrete", seed)
     height = stream("planter", seed).uniform(1.2, 2.4)
-    return [*pot[0], _facing(eye, x, y, 0.35, height, 1.15, "foliage", seed)], pot[1]
+    bush = Block((x - 0.35, y - 0.35, 0.55), (x + 0.35, y + 0.35, 0.35 + 0.8 * (height - 0.35)))
+    return [*pot[0], _facing(eye, x, y, 0.35, height, 1.15, "foliage", seed)], [*pot[1], bush]
 
 
 def _tree(eye: np.ndarray, thing: Thing) -> Built:
