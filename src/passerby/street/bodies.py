@@ -8,7 +8,7 @@ mesh = figure.posed(Pose(x=2, y=5, speed=1.4, phase=0.3))      # in the world, r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -77,27 +77,31 @@ class Person:
         Raises:
             DataError: a field is missing or unknown.
         """
-        outfit = {key: value if value is None else _record(Garment, value) for key, value in content["outfit"].items()}
-        return _record(
-            cls,
-            {
-                **content,
-                "shape": _record(Shape, content["shape"]),
-                "hair": _record(Hair, content["hair"]),
-                "gait": _record(Gait, content["gait"]),
-                "outfit": _record(Outfit, outfit),
-            },
-        )
+        return _record(cls, content)
 
 
-def _record(kind: type[Any], content: Mapping[str, Any]) -> Any:
-    """A record of a kind from a dict; lists become tuples."""
+_RECORDS: Mapping[str, type[Any]] = {
+    "shape": Shape,
+    "hair": Hair,
+    "gait": Gait,
+    "outfit": Outfit,
+    **dict.fromkeys(("top", "bottom", "shoes", "outer", "hat", "bag", "scarf"), Garment),
+}
+
+
+def _record(kind: type[Any], content: Any) -> Any:
+    """A record of a kind from a dict, and the records inside it; lists become tuples."""
     known = {field.name for field in fields(kind)}
-    if not set(content) <= known or not {"seed", "kind", "style", "gender"} & known <= set(content):
-        raise DataError(
-            f"{kind.__name__} record: found the fields {sorted(content)}, expected {sorted(known)}. Render the people again"
-        )
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    if not isinstance(content, Mapping) or not needed <= set(content) <= known:
+        found = sorted(content) if isinstance(content, Mapping) else type(content).__name__
+        raise DataError(f"{kind.__name__} record: found {found}, expected the fields {sorted(known)}. Render the people again")
+    values = {}
+    for name, value in content.items():
+        if name in _RECORDS and value is not None:
+            value = _record(_RECORDS[name], value)
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
 
 
 _SKIN = {  # display colours (0-255) from light to dark
@@ -105,16 +109,10 @@ _SKIN = {  # display colours (0-255) from light to dark
     "asian": ((226, 188, 150), (176, 130, 94)),
     "african": ((140, 98, 72), (66, 44, 34)),
 }
-_HAIR_COLOURS = {
-    "caucasian": (
-        (("black", (26, 22, 20)), 18),
-        (("dark", (50, 36, 28)), 34),
-        (("brown", (86, 60, 40)), 26),
-        (("blond", (158, 124, 80)), 15),
-        (("red", (118, 62, 36)), 3),
-    ),
-    "asian": ((("black", (20, 18, 18)), 70), (("dark", (42, 30, 25)), 25), (("brown", (84, 56, 38)), 8)),
-    "african": ((("black", (18, 16, 16)), 85), (("dark", (38, 28, 24)), 15)),
+_HAIR_COLOURS = {  # display colours from black to blond or red, and how common they are
+    "caucasian": (((26, 22, 20), 18), ((50, 36, 28), 34), ((86, 60, 40), 26), ((158, 124, 80), 15), ((118, 62, 36), 3)),
+    "asian": (((20, 18, 18), 70), ((42, 30, 25), 25), ((84, 56, 38), 8)),
+    "african": (((18, 16, 16), 85), ((38, 28, 24), 15)),
 }
 _MEN: tuple[tuple[str, float], ...] = (
     ("short", 44),
@@ -185,9 +183,9 @@ def _hair(random: RandomState, woman: bool, child: bool, age: float, origin: str
     style = pick(random, _WOMEN if woman else _MEN)
     if origin == "african" and random.rand() < 0.45:
         style = "afro" if random.rand() < 0.3 else ("bun" if woman else "cropped")
-    names = _HAIR_COLOURS[origin]
-    chosen = pick(random, [(str(index), weight) for index, (_, weight) in enumerate(names)])
-    colour = np.array(names[int(chosen)][0][1]) / 255 * np.exp(random.normal(0, 0.1))
+    shades = _HAIR_COLOURS[origin]
+    chosen = int(pick(random, [(str(index), weight) for index, (_, weight) in enumerate(shades)]))
+    colour = np.array(shades[chosen][0]) / 255 * np.exp(random.normal(0, 0.1))
     grey = random.rand()
     if age > 0.8 and grey < (age - 0.78) * 5:
         colour = colour * 0.25 + np.array([0.62, 0.61, 0.6]) * random.uniform(0.6, 1.0) * 0.75

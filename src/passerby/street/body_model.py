@@ -162,7 +162,9 @@ def normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
             out[v, 1] += ny
             out[v, 2] += nz
     for v in range(len(points)):
-        length = max(np.sqrt(out[v, 0] ** 2 + out[v, 1] ** 2 + out[v, 2] ** 2), 1e-12)
+        length = np.sqrt(out[v, 0] ** 2 + out[v, 1] ** 2 + out[v, 2] ** 2)
+        if length < 1e-12:  # both sides of a flap: any direction is right
+            out[v, 2], length = 1.0, 1.0
         for k in range(3):
             out[v, k] /= length
     return out

@@ -161,8 +161,7 @@ def _under(part: Part, outside: np.ndarray, more: float) -> Part:
     """A part worn under something: kept where that leaves it open, and `more` m further."""
     if part.rows is None:
         return part
-    cut = np.minimum(part.cut, outside[part.rows] + more).astype(np.float32)
-    return replace(part, faces=part.faces[(cut[part.faces] > 0).any(1)], cut=cut)
+    return part.limited(np.minimum(part.cut, outside[part.rows] + more))
 
 
 def _lower_half(rail: _Rail, person: Person, cover: _Cover, skin: Material) -> None:

@@ -39,6 +39,20 @@ class Part:
     material: int
     rows: np.ndarray | None = None
 
+    def limited(self, cut: np.ndarray) -> Part:
+        """The part with another `cut` (V,), without the faces that it hides whole and the vertices that no face needs."""
+        used, small = np.unique(self.faces[(cut[self.faces] > 0).any(1)], return_inverse=True)
+        return Part(
+            self.points[used],
+            small.reshape(-1, 3).astype(np.int32),
+            self.bones[used],
+            self.weights[used],
+            self.coords[used],
+            cut[used].astype(np.float32),
+            self.material,
+            None if self.rows is None else self.rows[used],
+        )
+
 
 def ramp(low: float, high: float, x: np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth between."""
@@ -113,20 +127,18 @@ class Mannequin:
     def part(self, name: str, points: np.ndarray, cut: np.ndarray, material: int) -> Part:
         """A part of the model's own vertices, moved to `points` (n, 3), without the faces that `cut` (n,) hides whole."""
         where = self.model.parts[name]
-        faces = self.model.faces[name] - where.start
-        faces = faces[(cut[faces] > 0).any(1)]
-        used, small = np.unique(faces, return_inverse=True)
-        rows = used + where.start
-        return Part(
-            points[used].astype(np.float32),
-            small.reshape(-1, 3).astype(np.int32),
-            self.model.weight_bones[rows],
-            self.model.weights[rows],
-            self.coords(rows),
-            cut[used].astype(np.float32),
+        rows = np.arange(where.start, where.stop)
+        whole = Part(
+            points.astype(np.float32),
+            self.model.faces[name] - where.start,
+            self.model.weight_bones[where],
+            self.model.weights[where],
+            self.coords(where),
+            cut,
             material,
             rows,
         )
+        return whole.limited(cut)
 
 
 def _along(points: np.ndarray, joints: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from passerby.errors import MissingDependencyError
 from passerby.street.glsl import DRAW_FRAGMENT, DRAW_VERTEX, MEAN_FRAGMENT, MEAN_VERTEX
-from passerby.street.raster import soup
+from passerby.street.raster import Soup, soup
 from passerby.street.render import DrawItem, Layer, Light, View
 from passerby.street.shading import COLUMNS, pack_light, pack_materials
 from passerby.street.shadows import ShadowMap, cast
@@ -70,6 +70,13 @@ class GLRenderer:
                 np.zeros((height, width, 3), np.float32), nothing, nothing + np.inf, np.full((height, width), -1, np.int32)
             )
         shadow = cast(items, light) if shadows is None else shadows
+        with self._context:  # another renderer's context may be the current one
+            return self._drawn(triangles, view, light, samples, limit, shadow)
+
+    def _drawn(
+        self, triangles: Soup, view: View, light: Light, samples: int, limit: np.ndarray | None, shadow: ShadowMap
+    ) -> Layer:
+        width, height = view.width, view.height
         self._reserve(width * samples, height * samples)
         held = [
             self._texture(0, pack_materials(triangles.materials).reshape(-1, COLUMNS // 4, 4), 4),

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d, map_coordinates
 from passerby.street.clothes import Garment
 from passerby.street.mannequin import Mannequin, Part, ramp
 
-__all__ = ["Drape", "bare_legs", "hang", "shoes", "skirt", "top", "trousers"]
+__all__ = ["CUTS", "LEGS", "SHAFTS", "Cut", "Drape", "bare_legs", "hang", "shoes", "skirt", "top", "trousers"]
 
 _STEP_M = 0.02
 _ANGLES = 48
@@ -238,7 +238,7 @@ def _collar(body: Mannequin, cut: Cut) -> np.ndarray:
     return cut.collar * body.size * ramp(base - 0.03 * body.size, base + 0.04 * body.size, body.points[:, 2])
 
 
-_LEGS = {  # radius of thigh, knee and hem, m; ease, m; height of the hem, short and long, m
+LEGS = {  # radius of thigh, knee and hem, m; ease, m; height of the hem, short and long, m
     "jeans": ((0.084, 0.068, 0.064), 0.010, (0.06, 0.03)),
     "trousers": ((0.088, 0.074, 0.074), 0.013, (0.07, 0.03)),
     "suit_trousers": ((0.092, 0.083, 0.090), 0.014, (0.05, 0.025)),
@@ -252,9 +252,9 @@ _LEGS = {  # radius of thigh, knee and hem, m; ease, m; height of the hem, short
 
 def trousers(body: Mannequin, garment: Garment, random: RandomState, material: int) -> tuple[list[Part], float]:
     """Trousers, shorts or leggings, and the height of their hem, m; "bare" gives none."""
-    if garment.kind not in _LEGS:
+    if garment.kind not in LEGS:
         return [], body.crotch
-    radii, ease, hems = _LEGS[garment.kind]
+    radii, ease, hems = LEGS[garment.kind]
     size, suit = body.size, body.model.parts["tights"]
     hem = (hems[0] + (hems[1] - hems[0]) * garment.length) * size
     wide = (0.88 + 0.3 * garment.width) * size
@@ -300,14 +300,15 @@ def bare_legs(body: Mannequin, hem: float, ankle: float, material: int, thicknes
     return [body.part("tights", shape, np.where(body.leg[suit] > 0.5, edge, -1.0), material)] if hem > ankle else []
 
 
-_SHAFTS = {"sneakers": 0.088, "shoes": 0.075, "ankle_boots": 0.145, "boots": 0.24}
+SHAFTS = {"sneakers": 0.088, "shoes": 0.075, "ankle_boots": 0.145, "boots": 0.24}
+"""Height of the shaft by kind of shoe, m."""
 
 
 def shoes(body: Mannequin, garment: Garment, material: int) -> tuple[list[Part], float]:
     """A pair of shoes or boots, and the height of the shaft, m. The soles reach below z = 0."""
     size, suit = body.size, body.model.parts["tights"]
     points = body.points[suit]
-    shaft = (_SHAFTS[garment.kind] + (0.12 * garment.length if garment.kind == "boots" else 0.0)) * size
+    shaft = (SHAFTS[garment.kind] + (0.12 * garment.length if garment.kind == "boots" else 0.0)) * size
     room = (0.006 + 0.004 * garment.width) * size
     shape = points + body.normals[suit] * room
     toe = ramp(0.0, 0.1, body.heads["toe3-1.L"][1] - points[:, 1])
