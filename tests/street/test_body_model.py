@@ -34,7 +34,12 @@ def test_sliders_do_what_they_say():
     assert stature(height=0.6) > stature() > stature(height=0.3)
     assert stature(gender=1.0) < stature()
     assert stature(age=0.42) < stature() - 0.15
-    assert belly(weight=0.85) > belly(weight=0.2) + 0.03
+    assert belly(weight=1.5) > belly(weight=0.5) + 0.01 > belly(weight=-0.5) + 0.03
+
+
+def test_weight_goes_on_in_a_straight_line_beyond_its_ends():
+    inner, end, beyond = (MODEL.rest({**AVERAGE, "weight": weight})[0] for weight in (0.5, 1.0, 1.5))
+    np.testing.assert_allclose(beyond - end, end - inner, atol=1e-5)
 
 
 def test_parts_and_faces_fit_together():

@@ -26,7 +26,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Shape:
-    """The body model's sliders, each 0 to 1: gender 0 man, 1 woman; age 1/3 child, 2/3 young, 1 old; see `PHENOTYPES`."""
+    """The body model's sliders: gender 0 man, 1 woman; age 1/3 child, 2/3 young, 1 old; see `body_model.PHENOTYPES`."""
 
     gender: float
     age: float
@@ -146,7 +146,7 @@ def make_person(seed: int, wardrobe: Wardrobe) -> Person:
             swing=round(float(np.clip(random.normal(1, 0.3), 0.3, 1.7)), 3),
             stoop=round(float(np.clip(random.normal(0.04, 0.05) + 0.25 * max(shape.age - 0.85, 0), -0.04, 0.22)), 3),
             toe_out=round(float(np.clip(random.normal(0.12, 0.08), -0.05, 0.35)), 3),
-            arms_out=round(float(np.clip(random.normal(0.1, 0.04) + 0.1 * max(shape.weight - 0.6, 0), 0.04, 0.25)), 3),
+            arms_out=round(float(np.clip(random.normal(0.1, 0.04) + 0.08 * max(shape.weight - 0.6, 0), 0.04, 0.25)), 3),
             elbow=round(float(np.clip(random.normal(0.28, 0.1), 0.1, 0.6)), 3),
         ),
     )
@@ -169,7 +169,7 @@ def _shape(random: RandomState, woman: bool, child: bool, origin: str) -> Shape:
         gender=round(0.93 + 0.06 * random.rand() if woman else 0.01 + 0.08 * random.rand(), 3),
         age=round(age, 3),
         muscle=slider(0.5, 0.12),
-        weight=slider(0.47 + 0.12 * max(age - 0.7, 0) / 0.3, 0.13, 0.2, 0.88),
+        weight=slider(0.1 + 0.5 * max(age - 0.7, 0) / 0.3, 0.55, -0.85, 1.8),
         height=slider(0.405, 0.042, 0.25, 0.6),
         proportions=slider(0.35, 0.15),
         cupsize=slider(0.45, 0.15),

@@ -17,7 +17,11 @@ from numba import njit
 __all__ = ["PHENOTYPES", "BodyModel", "body_file", "body_model", "skin"]
 
 PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions", "cupsize", "african", "asian", "caucasian")
-"""The sliders, 0 to 1; gender 0 man, 1 woman; age 1/3 child, 2/3 young, 1 old; the last three are shares."""
+"""The sliders, 0 to 1; gender 0 man, 1 woman; age 1/3 child, 2/3 young, 1 old; the last three are shares.
+
+Weight may go from -1 to 2, because the targets' own thinnest and heaviest differ by less than 15 kg: beyond its ends it goes on in
+a straight line.
+"""
 
 _LEVELS = {
     "race": 3,
@@ -80,8 +84,13 @@ def _levels(name: str, sliders: Mapping[str, float]) -> np.ndarray:
         return shares / shares.sum()
     count = _LEVELS[name]
     low = -1 / 3 if name == "age" else 0.0
-    place = (np.clip(sliders.get(name, 0.5), low, 1.0) - low) / (1 - low) * (count - 1)
-    return np.maximum(1 - np.abs(np.arange(count) - place), 0.0)
+    value = sliders.get(name, 0.5)
+    place = (np.clip(value, low, 1.0) - low) / (1 - low) * (count - 1)
+    levels = np.maximum(1 - np.abs(np.arange(count) - place), 0.0)
+    if name == "weight":
+        beyond = np.clip(value, -1.0, 2.0) - np.clip(value, 0.0, 1.0)
+        levels += 2 * max(beyond, 0.0) * np.array([0, -1, 1]) + 2 * max(-beyond, 0.0) * np.array([1, -1, 0])
+    return levels
 
 
 @lru_cache(maxsize=1)

@@ -138,13 +138,18 @@ def _trunk(rail: _Rail, outfit: Outfit) -> _Cover:
     body, outer = rail.body, outfit.outer
     tucked = outfit.top.kind in ("shirt", "blouse") and outfit.top.length > 0.45 and outer is None
     material = rail.surface(_trimmed(outfit.top, outfit.bag if outer is None else None))
-    tops, skin, hem = tailor.top(body, outfit.top, rail.random, material, 0.004, tucked)
+    room = 0.004 if tucked or outfit.bottom.kind in ("leggings", "bare") else 0.010  # the seat of trousers is thick
+    tops, skin, hem = tailor.top(body, outfit.top, rail.random, material, room, tucked)
     thick = tailor.CUTS[outfit.top.kind].ease
-    legs = _outside(body, skin, hem) if hem < body.crotch - 0.04 else np.full(len(body.points), np.inf)
+    legs = np.full(len(body.points), np.inf) if tucked else _outside(body, skin, hem)
     if outer is not None:
         material = rail.surface(_trimmed(outer, outfit.bag))
         outers, openings, outer_hem = tailor.top(body, outer, rail.random, material, 0.45 * thick)
-        tops = [_under(part, openings, _SKIN_UNDER_M) for part in tops] + outers
+        # Where the two hems are close, the inner one would come through in shreds: then it ends inside.
+        longer = outer_hem - hem > 0.05
+        tops = [
+            _under(part, _outside(body, openings, outer_hem) if longer else openings, _SKIN_UNDER_M) for part in tops
+        ] + outers
         skin, legs = np.minimum(skin, openings), np.minimum(legs, _outside(body, openings, outer_hem))
         thick = tailor.CUTS[outer.kind].ease + 0.45 * thick
         hem = min(hem, outer_hem)

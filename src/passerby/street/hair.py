@@ -19,7 +19,7 @@ _HAIRLINE = (0.068, 0.064, 0.048, 0.005, -0.012, 0.022, -0.03, -0.072, -0.078)
 _FRINGE = (0.034, 0.034, 0.02, -0.005, -0.02, 0.0, -0.04, -0.08, -0.085)
 
 _THICK = {"cropped": 0.004, "short": 0.012, "quiff": 0.014, "curly": 0.024, "afro": 0.05, "bob": 0.014, "long": 0.012}
-_TOP = {"short": 0.006, "quiff": 0.022, "curly": 0.012, "afro": 0.02, "bob": 0.008, "long": 0.006}
+_TOP = {"short": 0.006, "quiff": 0.013, "curly": 0.012, "afro": 0.02, "bob": 0.008, "long": 0.006}
 
 
 def _local(body: Mannequin) -> np.ndarray:
