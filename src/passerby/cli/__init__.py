@@ -1,7 +1,8 @@
 """The command line: `passerby VERB [THING] [options]`.
 
-A verb is a module of this package with a frozen dataclass `Options` (its docstring is the help text, its field docstrings are the
-flags) and a function `run(options)`. Only the module of the verb that is asked for is imported, so `--help` is quick.
+A verb is a module of this package with a frozen dataclass `Options` (its docstring is the help text, its field docstrings are
+the flags) and a function `run(options)`; a verb whose flags depend on its words has `main(words)` instead. Only the module of the
+verb that is asked for is imported, so `--help` is quick.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("demo", "the whole way on an input that needs no download: data, training, a number, pictures"),
     "data check": Verb("data_check", "name a data set, count it, and say what its evaluation will mean"),
     "data prepare": Verb("data_prepare", "convert a data set: MOT video to crops, any layout to Market layout or a manifest"),
-    "train baseline": Verb("train_baseline", "train the plain recipe: backbone, head, losses, tricks"),
+    "train": Verb("train", "train a recipe: baseline"),
     "embed": Verb("embed", "turn images into embeddings with a trained model"),
     "evaluate": Verb("evaluate", "Rank-1/5/10, mAP, mINP with their convention, per camera pair, with intervals"),
     "plot ranking": Verb("plot_ranking", "best, median and worst queries with what was found for them"),
@@ -111,6 +112,8 @@ def _run(name: str, rest: list[str]) -> int:
     import tyro
 
     module = importlib.import_module(f"passerby.cli.{VERBS[name].module}")
+    if hasattr(module, "main"):  # a verb whose flags depend on its words
+        return module.main(rest)
     try:
         options = tyro.cli(module.Options, prog=f"passerby {name}", args=rest)
     except SystemExit as stop:  # tyro has printed its help or its error

@@ -1,1 +1,36 @@
-"""Numbers from vectors, each with its convention."""
+"""Numbers that can be trusted: exact CMC, mAP and mINP under a named convention, with intervals and a table by camera pair."""
+
+from passerby.metrics.conventions import (
+    ANY_CAMERA,
+    CAIL_MIXUP,
+    CONVENTIONS,
+    CUHK03_CLASSIC,
+    LAYUMI,
+    MARKET1501,
+    MARKET1501_MULTI_QUERY,
+    Convention,
+)
+from passerby.metrics.intervals import Interval, bootstrap
+from passerby.metrics.protocols import pool_queries
+from passerby.metrics.retrieval import evaluate, evaluate_distances
+from passerby.metrics.scores import CameraPairs, RetrievalScores, TrialScores, over_trials
+
+__all__ = [
+    "ANY_CAMERA",
+    "CAIL_MIXUP",
+    "CONVENTIONS",
+    "CUHK03_CLASSIC",
+    "LAYUMI",
+    "MARKET1501",
+    "MARKET1501_MULTI_QUERY",
+    "CameraPairs",
+    "Convention",
+    "Interval",
+    "RetrievalScores",
+    "TrialScores",
+    "bootstrap",
+    "evaluate",
+    "evaluate_distances",
+    "over_trials",
+    "pool_queries",
+]

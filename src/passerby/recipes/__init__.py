@@ -1,1 +1,86 @@
-"""Recipes: one file a method, read from top to bottom."""
+"""Recipes: one file a method, read from top to bottom: docstring, `Config`, `build_model`, `make_step`, `train`.
+
+A preset is a named set of a recipe's options with the figures that were published for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module, resources
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from passerby.errors import UsageError, nearest
+
+__all__ = ["RECIPES", "Preset", "Published", "load_preset", "preset_names", "recipe"]
+
+RECIPES: dict[str, str] = {"baseline": "passerby.recipes.baseline"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Figures that others published, with where they stand and the convention they were made with.
+
+    Attributes:
+        rank1: fraction.
+        map: fraction, by the AP rule of `convention`.
+        convention: a name of `metrics.CONVENTIONS`.
+        source: who reports it.
+        further: the same run's figures under other protocols.
+    """
+
+    rank1: float
+    map: float
+    convention: str
+    source: str
+    further: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One published row: what to set, on which data, and what came out there."""
+
+    name: str
+    title: str
+    recipe: str
+    dataset: str
+    options: Mapping[str, Any]
+    published: Published | None = None
+    note: str = field(default="")
+
+
+def recipe(name: str) -> ModuleType:
+    """The module of one recipe.
+
+    Raises:
+        UsageError: no recipe of that name.
+    """
+    if name not in RECIPES:
+        raise UsageError(f'no recipe "{name}". {nearest(name, RECIPES)}')
+    return import_module(RECIPES[name])
+
+
+def preset_names(recipe_name: str | None = None) -> list[str]:
+    """The presets, sorted; only those of one recipe where it is named."""
+    files = (resources.files("passerby.recipes") / "presets").iterdir()
+    names = sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+    return [name for name in names if recipe_name is None or load_preset(name).recipe == recipe_name]
+
+
+def load_preset(name: str) -> Preset:
+    """Read one preset of the package.
+
+    Raises:
+        UsageError: no preset of that name.
+    """
+    file = resources.files("passerby.recipes") / "presets" / f"{name}.yaml"
+    if not file.is_file():
+        raise UsageError(f'no preset "{name}". {nearest(name, preset_names())}')
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    published = content.pop("published", None)
+    if published is not None:
+        published = Published(**{**published, "further": tuple(published.get("further", ()))})
+    return Preset(name=name, published=published, **content)

@@ -1,0 +1,313 @@
+"""An artefact: one folder with a network's weights and all that is needed to use them. Nothing in it is executed.
+
+model.safetensors    the weights
+passerby.json        recipe, configuration, network, preprocessing, embedding rule, label map, data, licence, seed, versions,
+                     and the SHA-256 of the weights
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from passerby.embedder import Embedder, EmbeddingRule
+from passerby.errors import ArtefactError, PasserbyError, listing, nearest
+from passerby.files import write_json
+from passerby.records import ReidData
+from passerby.training import random_state
+from passerby.transforms import Preprocess
+
+__all__ = [
+    "DESCRIPTION_FILE",
+    "WEIGHTS_FILE",
+    "Artefact",
+    "load",
+    "provenance",
+    "read_artefact",
+    "read_description",
+    "save_artefact",
+]
+
+WEIGHTS_FILE = "model.safetensors"
+DESCRIPTION_FILE = "passerby.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What ``passerby.json`` says.
+
+    Attributes:
+        recipe: name of the recipe that trained it.
+        config: the recipe's whole configuration, JSON-able.
+        model: the fields of the `models.ModelConfig` that makes the network again, JSON-able.
+        preprocess: what the network's input stage expects.
+        rule: how its outputs become vectors.
+        embedding_dim: length of a vector.
+        label_map: (domain, pid) of each training class, in the order of the classes.
+        data: what it was trained on, one entry a data set; see `provenance`.
+        licence: under which terms weights and training data stand.
+        seed: of the run.
+        notes: what must be said beside every number made with it.
+        passerby: version that wrote it.
+        weights_sha256: of the weights file; its first 12 digits name the artefact in embeddings and galleries.
+    """
+
+    recipe: str
+    config: Mapping[str, Any]
+    model: Mapping[str, Any]
+    preprocess: Preprocess
+    rule: EmbeddingRule
+    embedding_dim: int
+    label_map: tuple[tuple[str, int], ...] = ()
+    data: tuple[Mapping[str, Any], ...] = ()
+    licence: str = "unknown"
+    seed: int | None = None
+    notes: tuple[str, ...] = ()
+    passerby: str = field(default_factory=lambda: version("passerby"))
+    weights_sha256: str = ""
+
+    @property
+    def short_id(self) -> str:
+        """Twelve hexadecimal digits that name these weights."""
+        return self.weights_sha256[:12]
+
+
+def provenance(data: ReidData) -> dict[str, Any]:
+    """What a model was trained on: name, counts, and the notes of the data set."""
+    train = data.train
+    return {
+        "name": data.name,
+        "train_images": len(train),
+        "train_identities": len(train.identities),
+        "train_cameras": len(train.cameras),
+        "notes": list(data.notes),
+    }
+
+
+def save_artefact(path: str | os.PathLike[str], model: nn.Module, facts: Artefact) -> Artefact:
+    """Write an artefact folder, whole or not at all; an older artefact at `path` is replaced.
+
+    Args:
+        path: folder to make.
+        model: the bare network, as `build_model` makes it without classes: `ReidModel.without_classifier`.
+        facts: the description; ``weights_sha256`` is filled in here.
+
+    Returns:
+        The description as written.
+
+    Raises:
+        ArtefactError: `path` holds something that is no artefact, or the description is not JSON-able.
+    """
+    target = Path(path)
+    if target.exists() and not (target / DESCRIPTION_FILE).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise ArtefactError(f"{target} exists and is no artefact: choose another name, or remove it.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", dir=target.parent))
+    try:
+        _write_weights(temporary / WEIGHTS_FILE, model)
+        written = replace(facts, weights_sha256=_sha256(temporary / WEIGHTS_FILE))
+        try:
+            write_json(temporary / DESCRIPTION_FILE, {"format": FORMAT, **_plain(written)})
+        except (TypeError, ValueError) as error:
+            raise ArtefactError(f"the description of {target.name} cannot be written as JSON: {error}.") from error
+        temporary.chmod(0o755)
+        _swap(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return written
+
+
+def _write_weights(path: Path, model: nn.Module) -> None:
+    from safetensors.torch import save_file
+
+    # Clones: safetensors refuses tensors that share memory, and does not keep other strides (channels_last).
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    save_file(weights, path)
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    """A folder cannot replace a filled one in one step: the old one steps aside first and returns if the second step fails."""
+    if not target.exists():
+        temporary.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", dir=target.parent))
+    target.rename(aside / "old")
+    try:
+        temporary.rename(target)
+    except OSError:
+        (aside / "old").rename(target)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _plain(facts: Artefact) -> dict[str, Any]:
+    simple = {f.name: getattr(facts, f.name) for f in fields(facts)}
+    return {**simple, "preprocess": facts.preprocess.to_dict(), "rule": asdict(facts.rule)}
+
+
+def read_artefact(path: str | os.PathLike[str]) -> tuple[Artefact, dict[str, Tensor]]:
+    """Read and check an artefact folder without building its network.
+
+    Returns:
+        The description and the weights, on the CPU.
+
+    Raises:
+        ArtefactError: no artefact, a file missing or damaged, weights that are not those of the description, or a newer format.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(path)
+    facts = read_description(folder)
+    weights = folder / WEIGHTS_FILE
+    if not weights.is_file():
+        raise ArtefactError(f"{folder} lacks {WEIGHTS_FILE}: the artefact is incomplete; copy the whole folder again.")
+    found = _sha256(weights)
+    if found != facts.weights_sha256:
+        raise ArtefactError(
+            f"{weights} has SHA-256 {found[:12]}..., {DESCRIPTION_FILE} says {facts.weights_sha256[:12]}...: "
+            "the file is damaged or belongs to another artefact; copy the whole folder again."
+        )
+    try:
+        return facts, load_file(weights)
+    except SafetensorError as error:
+        raise ArtefactError(f"{weights} is no readable safetensors file: {error}.") from error
+
+
+def read_description(path: str | os.PathLike[str]) -> Artefact:
+    """Read and check what an artefact says of itself; its weights are not opened.
+
+    Raises:
+        ArtefactError: no artefact, a damaged description, or a newer format.
+    """
+    folder = Path(path)
+    path = folder / DESCRIPTION_FILE
+    if not path.is_file():
+        what = "is no folder" if not folder.is_dir() else f"has no {DESCRIPTION_FILE}"
+        raise ArtefactError(
+            f"{folder} {what}: an artefact is the folder that training writes, with {DESCRIPTION_FILE} and {WEIGHTS_FILE}."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtefactError(f"{path} is no JSON: {error}.") from error
+    number = content.pop("format", None) if isinstance(content, dict) else None
+    if not isinstance(number, int):
+        raise ArtefactError(f'{path} is no description of an artefact: it lacks the entry "format".')
+    if number > FORMAT:
+        raise ArtefactError(f"{path} has format {number}; this passerby reads up to {FORMAT}. Update passerby.")
+    required = [f.name for f in fields(Artefact)]
+    missing = [name for name in required if name not in content]
+    if missing:
+        raise ArtefactError(f"{path} lacks {listing(missing)}: it was edited or damaged.")
+    return _parsed(path, {name: content[name] for name in required})
+
+
+def _parsed(path: Path, content: dict[str, Any]) -> Artefact:
+    try:
+        content["preprocess"] = Preprocess.from_dict(content["preprocess"])
+        content["rule"] = EmbeddingRule(**content["rule"])
+        content["label_map"] = tuple((str(domain), int(pid)) for domain, pid in content["label_map"])
+        content["data"], content["notes"] = tuple(content["data"]), tuple(content["notes"])
+    except (TypeError, ValueError, AttributeError, PasserbyError) as error:
+        raise ArtefactError(f"{path} does not describe a model that this passerby can use: {error}") from error
+    return Artefact(**content)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    device: torch.device | str = "auto",
+    precision: str = "fp32",
+    rule: EmbeddingRule | None = None,
+    batch_size: int = 64,
+    workers: int | None = None,
+    build: Callable[[Mapping[str, Any]], nn.Module] | None = None,
+) -> Embedder:
+    """Load an artefact, ready to embed images.
+
+    Args:
+        path: the artefact folder.
+        device: ``auto`` is CUDA where there is one, else the CPU.
+        precision: of the forward pass: ``fp32``, ``bf16`` or ``fp16``.
+        rule: how outputs become vectors; None takes the artefact's own.
+        batch_size: images a forward pass.
+        workers: threads that decode.
+        build: makes a network of your own from the description's ``model``; None takes `models.build_model` without classes.
+
+    Raises:
+        ArtefactError: see `read_artefact`; or a network that this passerby does not know, or weights that do not fit it.
+    """
+    facts, weights = read_artefact(path)
+    try:
+        with random_state.preserved():  # the start weights that are drawn here are overwritten at once
+            model = (build or _built)(facts.model)
+    except PasserbyError as error:
+        raise ArtefactError(f"{path} holds a network that cannot be built here: {error}") from error
+    _fill(model, weights, Path(path))
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # twice as fast on CPUs
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if str(device) == "auto" else device
+    return Embedder(
+        model, facts.preprocess, rule or facts.rule, device=chosen, precision=precision, batch_size=batch_size, workers=workers,
+        facts=_meta(facts),
+    )  # fmt: skip
+
+
+def _meta(facts: Artefact) -> dict[str, Any]:
+    return {
+        "artefact": facts.short_id,
+        "recipe": facts.recipe,
+        "backbone": facts.model.get("backbone", ""),
+        "trained_on": [entry.get("name", "") for entry in facts.data],
+        "notes": list(facts.notes),
+    }
+
+
+def _built(description: Mapping[str, Any]) -> nn.Module:
+    from passerby.models import ModelConfig, build_model
+
+    known = [f.name for f in fields(ModelConfig)]
+    unknown = [name for name in description if name not in known]
+    if unknown:
+        raise ArtefactError(f'no option "{unknown[0]}". {nearest(unknown[0], known)}')
+    return build_model(ModelConfig(**description))
+
+
+def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    own = model.state_dict()
+    wrong: Iterable[str] = [
+        *(f"{name} is missing" for name in own if name not in weights),
+        *(f"{name} is unknown" for name in weights if name not in own),
+        *(
+            f"{name} is {tuple(weights[name].shape)}, the network has {tuple(own[name].shape)}"
+            for name in own
+            if name in weights and weights[name].shape != own[name].shape
+        ),
+    ]
+    wrong = list(wrong)
+    if wrong:
+        raise ArtefactError(f"the weights of {path} do not fit the network that it describes: {listing(wrong)}.")
+    model.load_state_dict(weights)

@@ -1,0 +1,191 @@
+"""`passerby embed`: a trained model and images in, vectors with their names out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from passerby.errors import DataError, UsageError, listing
+
+if TYPE_CHECKING:
+    from passerby.embedder import Embedder
+    from passerby.records import ReidData, Split
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Turn images into embeddings with a trained model.
+
+    Of a data set (--dataset, --data), query.npz, gallery.npz and, where there is one, multi_query.npz are written into the
+    folder --out. Of any images (--images), one file --out is written; nobody is known in it, so its pids are -1.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """artefact folder, as training writes it"""
+    out: Path
+    """with --dataset a folder; with --images a file .npz or .safetensors"""
+    dataset: str = ""
+    """data set to embed: market1501, msmt17, ... (default: what lies in --data)"""
+    data: Path | None = None
+    """folder that holds the data set (default: PASSERBY_DATA)"""
+    trial: str = ""
+    """which of a small data set's repeated splits"""
+    images: tuple[Path, ...] = field(default=())
+    """image files, and folders that are searched for images, instead of a data set"""
+    flip: Literal["auto", "yes", "no"] = "auto"
+    """add the vector of the mirrored image (auto: as the model says)"""
+    scales: tuple[float, ...] = ()
+    """add the vectors at these scales; the factor on height and width is the square root, so 1.1 makes 268 x 134 of 256 x 128
+    (default: as the model says)"""
+    compound: bool = False
+    """the published multi-scale test, in which each scale resizes what the scale before it has made"""
+    raw: bool = False
+    """leave the sums as they are instead of making unit vectors"""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ..."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """of the forward pass; bf16 is about twice as fast on CPUs that have it"""
+    batch_size: int = 64
+    """images a forward pass"""
+    workers: int | None = None
+    """threads that decode (default: 1 on up to four cores, else 4)"""
+    json: Path | None = None
+    """write what was done to this file too"""
+
+
+def run(options: Options) -> None:
+    """Embed what the options name."""
+    if options.images and (options.dataset or options.data):
+        raise UsageError("--images stands instead of --dataset and --data: give one or the other.")
+    jobs = _images(options) if options.images else _data(options)
+    embedder = _embedder(options)
+    files: dict[str, Any] = {}
+    for path, embed_it in jobs:
+        started = time.monotonic()
+        found = embed_it(embedder)
+        found.save(path)
+        seconds = time.monotonic() - started
+        files[str(path)] = {
+            "rows": len(found), "dim": found.dim, "seconds": round(seconds, 3),
+            "images_per_s": round(len(found) / max(seconds, 1e-9), 1), "notes": list(found.notes),
+        }  # fmt: skip
+    _tell(files, embedder)
+    if options.json is not None:
+        from passerby.files import write_json
+
+        write_json(options.json, {"model": str(options.model), "artefact": embedder.facts.get("artefact"), "files": files})
+
+
+def _embedder(options: Options) -> Embedder:
+    from passerby.artefact import load, read_description
+    from passerby.embedder import EmbeddingRule
+
+    rule: EmbeddingRule = read_description(options.model).rule
+    rule = replace(
+        rule,
+        flip=rule.flip if options.flip == "auto" else options.flip == "yes",
+        scales=options.scales or rule.scales,
+        compound=options.compound or rule.compound,
+        normalise=rule.normalise and not options.raw,
+    )
+    return load(
+        options.model, device=options.device, precision=options.precision, rule=rule, batch_size=options.batch_size,
+        workers=options.workers,
+    )  # fmt: skip
+
+
+def _data(options: Options) -> list[tuple[Path, Any]]:
+    from passerby import datasets
+    from passerby.embedder import Numbering, embed
+
+    if options.out.suffix in (".npz", ".safetensors", ".mat") or options.out.is_file():
+        raise UsageError(f"--out {options.out}: the sets of a data set become several files; give a folder.")
+    name = datasets.resolve(options.dataset) if options.dataset else datasets.detect(options.data or _variable())
+    data = datasets.read(name, options.data)
+    splits = _splits(data, options.trial)
+    numbering = Numbering.of(*splits.values())
+    root = _common_folder(record.path for split in splits.values() for record in split)
+
+    def job(subset: str) -> tuple[Path, Any]:
+        meta = {"data": data.name, "subset": subset, "notes": list(data.notes)} | (
+            {"trial": options.trial} if options.trial else {}
+        )
+        return options.out / f"{subset}.npz", lambda e: embed(e, splits[subset], root=root, numbering=numbering, meta=meta)
+
+    return [job(subset) for subset in splits]
+
+
+def _variable() -> Path:
+    from passerby.datasets.registry import data_folder
+
+    return data_folder(None)
+
+
+def _splits(data: ReidData, trial: str) -> dict[str, Split]:
+    query, gallery = data.query, data.gallery
+    names = [t.name for t in data.trials]
+    if trial:
+        if trial not in names:
+            raise UsageError(f'{data.name} has no trial "{trial}": {listing(names, 12) or "its split is fixed"}.')
+        chosen = data.trials[names.index(trial)]
+        query, gallery = chosen.query, chosen.gallery
+    elif not len(query) and names:
+        raise UsageError(f"{data.name} has {len(names)} repeated splits: choose one with --trial: {listing(names, 12)}.")
+    splits = {"query": query, "gallery": gallery, "multi_query": data.multi_query}
+    found = {name: split for name, split in splits.items() if len(split)}
+    if not found:
+        raise DataError(
+            f"{data.name} has neither query nor gallery here: there is nothing to embed. Embed a folder with --images."
+        )
+    return found
+
+
+def _common_folder(paths: Iterable[Path]) -> Path:
+    import os
+
+    folders = {path.parent for path in paths}
+    return Path(os.path.commonpath(folders))
+
+
+def _images(options: Options) -> list[tuple[Path, Any]]:
+    from passerby.datasets.walking import IMAGE_SUFFIXES, images_below
+    from passerby.embedder import embed
+    from passerby.records import JUNK_PID, Record, Split
+
+    if options.out.suffix not in (".npz", ".safetensors") or options.out.is_dir():
+        raise UsageError(f"--out {options.out}: vectors of images go into one file, .npz or .safetensors.")
+    paths: list[Path] = []
+    for given in options.images:
+        if not given.exists():
+            raise DataError(f"{given} does not exist.")
+        found = images_below(given) if given.is_dir() else [given]
+        if not found:
+            raise DataError(f"{given} holds no image: looked for are {listing(sorted(IMAGE_SUFFIXES), 20)}.")
+        paths += found
+    split = Split(tuple(Record(path, JUNK_PID, 0, "images") for path in dict.fromkeys(paths)))
+    root = _common_folder(paths)
+    meta = {"data": str(root), "subset": "images"}
+    return [(options.out, lambda embedder: embed(embedder, split, root=root, meta=meta))]
+
+
+def _tell(files: dict[str, Any], embedder: Embedder) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    rule = embedder.rule
+    scales = ", ".join(f"{scale:g}" for scale in rule.scales)
+    how = f"{rule.kind}, flip {'added' if rule.flip else 'off'}, scales {scales}, {embedder.precision}"
+    table = Table("file", "images", "dimensions", "images/s", title=f"embeddings ({how})")
+    for name, facts in files.items():
+        table.add_row(name, str(facts["rows"]), str(facts["dim"]), str(facts["images_per_s"]))
+    console = Console()
+    console.print(table)
+    for note in dict.fromkeys(note for facts in files.values() for note in facts["notes"]):
+        console.print(f"note: {note}", highlight=False)

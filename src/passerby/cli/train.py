@@ -1,0 +1,187 @@
+"""`passerby train RECIPE`: data, options and a run folder in; an artefact and a number out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from passerby.errors import UsageError
+
+if TYPE_CHECKING:
+    from passerby.metrics import Convention
+    from passerby.recipes import Preset, Published
+    from passerby.records import ReidData
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What is trained on what, and where the run lives."""
+
+    dataset: str = ""
+    """data set to train on: market1501, msmt17, cuhk03-np-detected, a folder of one folder an identity, a manifest.csv ..."""
+    data: Path | None = None
+    """folder that holds the data set (default: PASSERBY_DATA)"""
+    out: Path | None = None
+    """run folder (default: runs/PRESET or runs/RECIPE-DATASET)"""
+    resume: bool = False
+    """go on with the run in --out where it stopped; its options must be the same"""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ..."""
+    workers: int = 2
+    """processes that decode images; 0: none beside the training itself"""
+    json: Path | None = None
+    """write the scores to this file too"""
+
+
+def _split_off(arguments: list[str], flag: str) -> str | None:
+    """Take `flag VALUE` or `flag=VALUE` out of `arguments`: it decides the defaults of all other flags."""
+    for position, word in enumerate(arguments):
+        if word == flag:
+            if position + 1 >= len(arguments):
+                raise UsageError(f"{flag} needs a value.")
+            value = arguments[position + 1]
+            del arguments[position : position + 2]
+            return value
+        if word.startswith(flag + "="):
+            del arguments[position]
+            return word.removeprefix(flag + "=")
+    return None
+
+
+def _print_presets(recipe_name: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from passerby.recipes import load_preset, preset_names
+
+    table = Table(
+        "preset", "what", "data set", "Rank-1", "mAP", "convention", "source", title="published rows (not measured here)"
+    )
+    for name in preset_names(recipe_name):
+        preset = load_preset(name)
+        figures = preset.published
+        shown = (
+            (f"{figures.rank1:.2%}", f"{figures.map:.2%}", figures.convention, figures.source) if figures else ("", "", "", "")
+        )
+        table.add_row(name, preset.title, preset.dataset, *shown)
+    Console(width=max(Console().width, 160)).print(table)
+
+
+def _resolve(recipe_name: str, arguments: list[str]) -> tuple[RunOptions, Any, Any]:
+    """Preset, then --config file, then flags; later over earlier."""
+    import tyro
+
+    from passerby.configs import merged, read_yaml
+    from passerby.recipes import load_preset, recipe
+
+    module = recipe(recipe_name)
+    preset_name, config_file = _split_off(arguments, "--preset"), _split_off(arguments, "--config")
+    config, run, preset = module.Config(), RunOptions(), None
+    if preset_name is not None:
+        preset = load_preset(preset_name)
+        if preset.recipe != recipe_name:
+            raise UsageError(f'preset "{preset_name}" belongs to: passerby train {preset.recipe} --preset {preset_name}')
+        config = merged(config, preset.options, f"preset {preset_name}")
+        run = merged(run, {"dataset": preset.dataset, "out": Path("runs") / preset_name}, f"preset {preset_name}")
+    if config_file is not None:
+        values = read_yaml(Path(config_file))
+        own = {key: values.pop(key) for key in list(values) if key.replace("-", "_") in RunOptions.__dataclass_fields__}
+        config, run = merged(config, values, config_file), merged(run, own, config_file)
+    both = make_dataclass(
+        "Options",
+        [("run", Annotated[RunOptions, tyro.conf.arg(name="")]), ("options", Annotated[module.Config, tyro.conf.arg(name="")])],
+        frozen=True,
+    )
+    both.__doc__ = (
+        (module.__doc__ or "").strip().splitlines()[0] + "\n\n"
+        f"Options come from --preset NAME, then --config FILE (YAML), then flags; later over earlier. "
+        f"`passerby train {recipe_name} --presets` lists the published rows."
+    )
+    chosen = tyro.cli(both, prog=f"passerby train {recipe_name}", args=arguments, default=both(run, config))
+    return chosen.run, chosen.options, preset
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `passerby train` with the words that follow it."""
+    from passerby.recipes import RECIPES
+
+    words = list(arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: passerby train RECIPE [--preset NAME] [--config FILE] [options]     passerby train RECIPE --help\n")
+        for name in RECIPES:
+            print(f"  {name}")
+        return 0
+    name, rest = words[0], words[1:]
+    if "--presets" in rest:
+        _print_presets(name)
+        return 0
+    try:
+        run, config, preset = _resolve(name, rest)
+    except SystemExit as stop:  # tyro has printed its help or its error
+        return int(stop.code or 0)
+    _train(name, run, config, preset)
+    return 0
+
+
+def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> None:
+    from passerby import datasets
+    from passerby.datasets.registry import data_folder
+    from passerby.metrics import MARKET1501
+    from passerby.metrics.conventions import resolve
+    from passerby.recipes import recipe
+
+    if not run.dataset and run.data is None and "PASSERBY_DATA" not in os.environ:
+        raise UsageError(
+            f"train on what? Give --data DIR (and --dataset NAME where it cannot be told), or --preset NAME. "
+            f"See: passerby train {name} --help"
+        )
+    data = datasets.read(run.dataset or datasets.detect(data_folder(run.data)), run.data)
+    if len(data.query):
+        datasets.check_evaluable(data)
+    published = preset.published if preset is not None else None
+    convention = resolve(published.convention) if published is not None else MARKET1501
+    out = run.out or Path("runs") / f"{name}-{data.name}"
+    path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
+    if world_is_first():
+        _report(path, out, data, convention, published, run)
+
+
+def world_is_first() -> bool:
+    """Whether this process writes: `torchrun` starts several, numbered from 0."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _report(path: Path, out: Path, data: ReidData, convention: Convention, published: Published | None, run: RunOptions) -> None:
+    """Print the last evaluation beside the published row, and where the artefact is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from passerby.files import write_json
+    from passerby.training import load_history
+
+    evaluations = load_history(out).evaluations
+    last = {key: value for key, value in evaluations[-1].items() if key in _SHOWN} if evaluations else {}
+    console = Console()
+    if last:
+        table = Table("", *(_SHOWN[key] for key in last), title=f"{data.name} after {evaluations[-1]['epoch']} epochs")
+        table.add_row("this run", *(f"{value:.2%}" for value in last.values()))
+        if published is not None:
+            table.add_row("published", *(f"{getattr(published, key):.2%}" if hasattr(published, key) else "" for key in last))
+        console.print(table)
+        console.print(f"convention: {convention.in_words()}", soft_wrap=True)
+    if published is not None:
+        console.print(f"published figures: {published.source}", soft_wrap=True)
+    for note in data.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    console.print(f"artefact: {path}", soft_wrap=True, highlight=False)
+    if run.json is not None:
+        facts = {"artefact": str(path), "run": str(out), "dataset": data.name, "scores": last}
+        write_json(run.json, {**facts, "convention": asdict(convention), "notes": list(data.notes)})
+
+
+_SHOWN = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP", "minp": "mINP", "val_error": "val. error"}

@@ -1,0 +1,196 @@
+"""A network that embeds: pictures are decoded and resized to uint8 in threads; only whole batches become floats."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from passerby.embedder.pictures import ImageLike, each, picture
+from passerby.embedder.rule import EmbeddingRule
+from passerby.errors import UsageError, nearest
+from passerby.transforms import EvalTransform, Preprocess, normalise
+
+__all__ = ["PRECISIONS", "Embedder", "bf16_is_fast"]
+
+_DEFAULT_RULE = EmbeddingRule()
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+_SLICE = 8  # images a task of a decoding thread: few enough to share a batch out, enough to make handing over cheap
+_SIZE_ERRORS = (RuntimeError, AssertionError, ValueError)  # what networks raise on a size that they are not made for
+
+
+class Embedder:
+    """A network that turns images into vectors.
+
+    Args:
+        model: the network; it is moved to `device`, and put into evaluation mode whenever it embeds. It may be a model in
+            training: neither its weights nor their layout are touched.
+        preprocess: what its input stage expects.
+        rule: how outputs become vectors.
+        device: ``cpu``, ``cuda``, ...
+        precision: of the forward pass, ``fp32``, ``bf16`` or ``fp16``; sums and normalisation are always fp32.
+        batch_size: images a forward pass.
+        workers: threads that decode; None takes as many as torch computes with on a CPU, else one a core, at most 16.
+        facts: what is known of the model, for `Embeddings.meta`; `artefact.load` gives the whole file.
+
+    Raises:
+        UsageError: an unknown precision, a number out of range, or a scale whose size the network does not take.
+
+    Example::
+
+        embedder = passerby.load("runs/market/artefact")
+        vectors = embedder(["a.jpg", "b.jpg"])   # (2, D) float32, unit rows
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        preprocess: Preprocess,
+        rule: EmbeddingRule = _DEFAULT_RULE,
+        *,
+        device: torch.device | str = "cpu",
+        precision: str = "fp32",
+        batch_size: int = 64,
+        workers: int | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise UsageError(f'no precision "{precision}". {nearest(precision, PRECISIONS)}')
+        if batch_size < 1 or (workers is not None and workers < 1):
+            raise UsageError(f"batch_size is {batch_size} and workers is {workers}: both count, so 1 is the least.")
+        self.device, self.precision, self.preprocess, self.rule = torch.device(device), precision, preprocess, rule
+        self.batch_size = batch_size
+        on_cpu = self.device.type == "cpu"
+        self.workers = workers or (torch.get_num_threads() if on_cpu else min(16, os.cpu_count() or 1))
+        # On a CPU decoding and the network take turns: each of the network's operations waits for its slowest thread, so that one
+        # decoding thread beside it would cost the time of all cores. A GPU works while the next batches are decoded.
+        self._ready = 1 if on_cpu else 3
+        self.facts = dict(facts or {})
+        self.model = model.to(self.device)
+        sizes = [preprocess.size] if rule.compound else [_scaled(preprocess.size, scale) for scale in rule.scales]
+        if rule.scales != (1.0,):
+            self._try_scales()
+        self._transforms = [EvalTransform(replace(preprocess, size=size)) for size in sizes]
+
+    @property
+    def dim(self) -> int:
+        """D, the length of a vector."""
+        return int(self.model.embedding_dim if self.rule.kind == "embedding" else self.model.feature_dim)  # pyright: ignore
+
+    def _try_scales(self) -> None:
+        """Transformers take one size only; better to know before thousands of images are decoded."""
+        self.model.eval()
+        for scale in self.rule.scales:
+            size = _scaled(self.preprocess.size, scale)
+            try:
+                with torch.inference_mode():
+                    self.model(torch.zeros(1, 3, *size, device=self.device))
+            except _SIZE_ERRORS as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+                raise UsageError(
+                    f"scale {scale:g} gives {size[0]}x{size[1]} px, which this network does not take ({reason}): "
+                    "use scale 1 only."
+                ) from error
+
+    def __call__(self, images: ImageLike | Sequence[ImageLike] | Iterable[ImageLike]) -> np.ndarray:
+        """Embed one image or many.
+
+        Args:
+            images: one image or any number of them, mixed at will; see `ImageLike`. A (B, 3, H, W) tensor and a (B, H, W, 3)
+                array are B images.
+
+        Returns:
+            (N, D) float32 on the CPU; unit rows unless the rule says otherwise. One image gives (1, D).
+
+        Raises:
+            ImageError: an image cannot be decoded, or has a shape, type or range that no image has.
+        """
+        blocks = list(self.stream(each(images)))
+        return np.concatenate(blocks) if blocks else np.zeros((0, self.dim), dtype=np.float32)
+
+    def stream(self, images: Iterable[ImageLike]) -> Iterator[np.ndarray]:
+        """Embed images one batch after the other: yields (up to `batch_size`, D) float32 arrays in order."""
+        self.model.eval()
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
+            source = iter(images)
+            waiting: deque[list[Future[list[list[Tensor]]]]] = deque()
+            try:
+                while True:
+                    while len(waiting) < self._ready and (batch := list(islice(source, self.batch_size))):
+                        slices = [batch[start : start + _SLICE] for start in range(0, len(batch), _SLICE)]
+                        waiting.append([pool.submit(self._decode, images) for images in slices])
+                    if not waiting:
+                        return
+                    decoded = [image for future in waiting.popleft() for image in future.result()]
+                    yield self.forward([_stacked(scale) for scale in zip(*decoded, strict=True)])
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _decode(self, images: Sequence[ImageLike]) -> list[list[Tensor]]:
+        return [[transform(shown) for transform in self._transforms] for shown in map(picture, images)]
+
+    @torch.inference_mode()
+    def forward(self, scales: Sequence[Tensor]) -> np.ndarray:
+        """Embed one batch that is already decoded.
+
+        Args:
+            scales: (B, 3, h, w) uint8, one tensor a scale of the rule (one only with ``compound``).
+
+        Returns:
+            (B, D) float32.
+        """
+        total: Tensor | None = None
+        for inputs in self._inputs(scales):
+            for view in (inputs, inputs.flip(-1)) if self.rule.flip else (inputs,):
+                with torch.autocast(self.device.type, dtype=PRECISIONS[self.precision], enabled=self.precision != "fp32"):
+                    outputs = self.model(view.contiguous(memory_format=torch.channels_last))
+                vectors = getattr(outputs, self.rule.kind).float()
+                total = vectors if total is None else total + vectors
+        assert total is not None
+        return self._normalised(total).cpu().numpy()
+
+    def _inputs(self, scales: Sequence[Tensor]) -> Iterator[Tensor]:
+        if not self.rule.compound:
+            for scale in scales:
+                yield normalise(scale.to(self.device, non_blocking=True), self.preprocess)
+            return
+        inputs = normalise(scales[0].to(self.device), self.preprocess)
+        for scale in self.rule.scales:
+            if scale != 1:
+                inputs = F.interpolate(inputs, scale_factor=math.sqrt(scale), mode="bicubic", align_corners=False)
+            yield inputs
+
+    def _normalised(self, total: Tensor) -> Tensor:
+        if not self.rule.normalise:
+            return total
+        own = getattr(self.model, "normalise_embedding", None)
+        return own(total) if own is not None and self.rule.kind == "embedding" else F.normalize(total)
+
+
+def _stacked(images: Sequence[Tensor]) -> Tensor:
+    """(3, H, W) tensors as one batch in channels-last memory, in which decoders give them and convolutions want them."""
+    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    factor = math.sqrt(scale)
+    return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
+
+
+def bf16_is_fast(device: torch.device | str = "cpu") -> bool:
+    """Whether the device computes in bfloat16 natively: AVX-512 BF16 or AMX on a CPU, compute capability 8 on CUDA."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    capable = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
+    return device.type == "cpu" and any(check() for check in capable)

@@ -1,0 +1,162 @@
+"""What a recipe lets `fit` measure: retrieval on query and gallery, and classification of held-out training images.
+
+It measures and logs; it never chooses. With several processes each embeds its share of the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from passerby.batches import EvalLoader
+from passerby.embedder import Embedder, EmbeddingRule, Numbering, embed
+from passerby.embeddings import Embeddings
+from passerby.errors import DataError
+from passerby.losses import cross_entropy
+from passerby.metrics import MARKET1501, Convention, RetrievalScores, evaluate
+from passerby.records import ReidData, Split
+from passerby.training import Evaluate
+from passerby.training.distributed import everyone, world
+from passerby.transforms import EvalTransform, Preprocess, normalise
+
+__all__ = ["ClassificationEvaluation", "Evaluations", "RetrievalEvaluation", "predicted", "with_a_match"]
+
+
+def with_a_match(data: ReidData, limit: int) -> tuple[Split, Split]:
+    """A small query and gallery in which queries have their matches, for a dry evaluation.
+
+    Args:
+        data: a data set with query and gallery.
+        limit: at most so many records in each.
+
+    Raises:
+        DataError: no query has an image of its person from another camera in the gallery: no number could be made.
+    """
+    seen_by: dict[tuple[str, int], list[int]] = {}
+    for position, record in enumerate(data.gallery):
+        seen_by.setdefault((record.domain, record.pid), []).append(position)
+    queries, matches = [], []
+    for record in data.query:
+        own = [p for p in seen_by.get((record.domain, record.pid), []) if data.gallery[p].camera != record.camera]
+        if own:
+            queries.append(record)
+            matches.append(data.gallery[own[0]])
+        if len(queries) == limit:
+            break
+    if not queries:
+        raise DataError(
+            f"{data.name}: none of the {len(data.query)} queries has an image of its person from another camera in the gallery "
+            f"({len(data.gallery)} images), so no number can be made. Try: passerby data check PATH"
+        )
+    return Split(tuple(queries)), Split(tuple(dict.fromkeys(matches)))
+
+
+@dataclass
+class RetrievalEvaluation:
+    """Embeds query and gallery with the present weights and ranks them; `fit` calls it.
+
+    Attributes:
+        model: gives the network to measure; called at each evaluation, because an average replaces the network late in a run.
+        data: what is measured on.
+        preprocess: the network's input.
+        rule: how outputs become vectors.
+        convention: how the ranking is counted.
+        device: where the network runs.
+        batch_size: images a forward pass.
+    """
+
+    model: Callable[[], nn.Module]
+    data: ReidData
+    preprocess: Preprocess
+    rule: EmbeddingRule = field(default_factory=EmbeddingRule)
+    convention: Convention = MARKET1501
+    device: torch.device | str = "cpu"
+    batch_size: int = 64
+
+    def __call__(self, max_batches: int | None = None) -> dict[str, float]:
+        """Rank-1, 5, 10, mAP and mINP as fractions; with `max_batches` of a few queries and their matches only."""
+        if max_batches is None:
+            query, gallery = self.data.query, self.data.gallery
+        else:
+            query, gallery = with_a_match(self.data, max_batches * self.batch_size)
+        scores = self.scores(query, gallery)
+        return {
+            "rank1": scores.rank(1),
+            "rank5": scores.rank(5),
+            "rank10": scores.rank(10),
+            "map": scores.map,
+            "minp": scores.minp,
+        }
+
+    def scores(self, query: Split, gallery: Split) -> RetrievalScores:
+        """Everything that the evaluator says about a query and a gallery."""
+        embedder = Embedder(self.model(), self.preprocess, self.rule, device=self.device, batch_size=self.batch_size)
+        numbering = Numbering.of(query, gallery)
+        found = [_shared_out(embedder, split, numbering) for split in (query, gallery)]
+        return evaluate(*found, convention=self.convention)
+
+
+def _shared_out(embedder: Embedder, split: Split, numbering: Numbering) -> Embeddings:
+    here = world()
+    share = np.array_split(np.arange(len(split)), here.size)[here.rank]
+    part = split[int(share[0]) : int(share[-1]) + 1] if len(share) else split[:0]
+    return Embeddings.concatenate(everyone(embed(embedder, part, numbering=numbering)))
+
+
+def predicted(logits: Sequence[Tensor]) -> Tensor:
+    """(B,) classes by the sum of the heads' probabilities (PCB's six; one for others).
+
+    Args:
+        logits: one (B, classes) tensor a head.
+    """
+    with torch.no_grad():
+        return torch.stack([each.softmax(dim=1) for each in logits]).sum(dim=0).argmax(dim=1)
+
+
+@dataclass
+class ClassificationEvaluation:
+    """Error and cross-entropy on images of training identities that were held out.
+
+    Attributes:
+        model: gives the network to measure, with its classifier.
+        split: held-out images.
+        labels: (domain, pid) -> class.
+        preprocess: the network's input.
+        device: where the network runs.
+        batch_size: images a forward pass.
+    """
+
+    model: Callable[[], nn.Module]
+    split: Split
+    labels: Mapping[tuple[str, int], int]
+    preprocess: Preprocess
+    device: torch.device | str = "cpu"
+    batch_size: int = 64
+
+    @torch.inference_mode()
+    def __call__(self, max_batches: int | None = None) -> dict[str, float]:
+        """``val_error`` as a fraction and ``val_loss``; every process measures the same."""
+        model = self.model().eval()
+        split = self.split if max_batches is None else self.split[: max_batches * self.batch_size]
+        loader = EvalLoader(split, EvalTransform(self.preprocess), batch_size=self.batch_size, label_map=self.labels)
+        wrong, loss = 0, 0.0
+        for batch in (each.to(self.device) for each in loader):
+            logits = model(normalise(batch.inputs, self.preprocess)).logits
+            wrong += int((predicted(logits) != batch.labels).sum())
+            loss += float(cross_entropy(logits, batch.labels)) * len(batch)
+        return {"val_error": wrong / len(split), "val_loss": loss / len(split)}
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Several measurements as one."""
+
+    parts: tuple[Evaluate, ...]
+
+    def __call__(self, max_batches: int | None = None) -> dict[str, float]:
+        """All their numbers together."""
+        return {name: value for part in self.parts for name, value in part(max_batches).items()}

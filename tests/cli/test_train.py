@@ -1,0 +1,112 @@
+"""`passerby train`: preset, then file, then flags; a run folder that says what was run; errors before work starts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from passerby.cli import main, train
+from passerby.recipes.baseline import Config
+
+FAST = ["--backbone", "osnet_x0_25", "--weights", "scratch", "--height", "64", "--width", "32", "--pad-px", "2", "--workers", "0"]
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six people in the layout of Market-1501, four to train on, two to find."""
+    root = tmp_path_factory.mktemp("data") / "Market-1501-v15.09.15"
+    random = np.random.default_rng(0)
+    for folder, people, shots in (
+        ("bounding_box_train", (2, 7, 10, 11), 3),
+        ("query", (1, 3), 1),
+        ("bounding_box_test", (1, 3), 2),
+    ):
+        (root / folder).mkdir(parents=True)
+        for pid in people:
+            for camera in (1, 2):
+                for shot in range(shots):
+                    pixels = random.integers(0, 256, (24, 12, 3), dtype=np.uint8)
+                    Image.fromarray(pixels).save(root / folder / f"{pid:04d}_c{camera}s1_{shot:06d}_00.jpg")
+    return root
+
+
+def resolved(words: list[str]) -> tuple[train.RunOptions, Config]:
+    run, config, _ = train._resolve("baseline", words)
+    return run, config
+
+
+def test_flags_go_over_the_file_and_the_file_over_the_preset(tmp_path: Path):
+    file = tmp_path / "own.yaml"
+    file.write_text("lr: 0.03\nbatch_size: 16\ndata: some/where\n")
+    run, config = resolved(["--preset", "market-circle", f"--config={file}", "--batch-size", "24"])
+    assert (config.lr, config.batch_size, config.losses, config.last_stride) == (0.03, 24, ("circle",), 1)
+    assert run.dataset == "market1501" and run.data == Path("some/where") and run.out == Path("runs/market-circle")
+
+
+def test_a_run_leaves_what_is_needed_to_repeat_it(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, scores = tmp_path / "run", tmp_path / "scores.json"
+    words = ["train", "baseline", "--data", str(market.parent), *FAST, "--epochs", "1", "--batch-size", "8", "--out", str(out)]
+    assert main([*words, "--json", str(scores)]) == 0
+    said = capsys.readouterr().out
+    assert "Rank-1" in said and "convention: AP by the rank rule" in said and "artefact:" in said
+    written = yaml.safe_load((out / "config.yaml").read_text())
+    assert written["dataset"] == "market1501" and written["backbone"] == "osnet_x0_25" and written["epochs"] == 1
+    found = json.loads(scores.read_text())
+    assert 0 <= found["scores"]["map"] <= 1 and (Path(found["artefact"]) / "passerby.json").is_file()
+
+    assert main(words) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert main([*words, "--resume", "--lr", "0.3"]) == 2
+    assert "lr" in capsys.readouterr().err
+    again = ["train", "baseline", "--config", str(out / "config.yaml"), "--data", str(market), "--out", str(tmp_path / "again")]
+    assert main([*again, "--workers", "0"]) == 0
+    first, second = (folder / "artefact" / "model.safetensors" for folder in (out, tmp_path / "again"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_preset_prints_the_published_figures_beside(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["--data", str(market), *FAST, "--epochs", "1", "--batch-size", "8", "--out", str(tmp_path / "run")]
+    assert main(["train", "baseline", "--preset", "market-resnet50", *words]) == 0
+    said = capsys.readouterr().out
+    assert "published" in said and "88.84%" in said and "71.59%" in said and "trapezoid" in said
+
+
+def test_the_presets_are_listed(capsys: pytest.CaptureFixture[str]):
+    assert main(["train", "baseline", "--presets"]) == 0
+    said = capsys.readouterr().out
+    assert "market-pcb" in said and "92.64%" in said and "not measured here" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["train", "basline"], 2, 'no recipe "basline". Did you mean "baseline"?'),
+        (["train", "baseline", "--preset", "market-resnet5"], 2, 'no preset "market-resnet5". Did you mean "market-resnet50"?'),
+        (["train", "baseline", "--preset"], 2, "--preset needs a value."),
+        (["train", "baseline"], 2, "train on what? Give --data DIR"),
+        (["train", "baseline", "--data", "nowhere"], 1, "nowhere"),
+        (["train", "baseline", "--config", "absent.yaml"], 2, "config absent.yaml: No such file or directory."),
+        (["train", "baseline", "--dataset", "markt", "--data", "."], 2, "market1501"),
+    ],
+)
+def test_wrong_words_are_one_line(
+    words: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PASSERBY_DATA", raising=False)
+    assert main(words) == status
+    err = capsys.readouterr().err
+    assert said in err and len(err.splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
+def test_options_that_do_not_fit_stop_before_the_run_folder_is_made(
+    market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "run"
+    words = ["train", "baseline", "--data", str(market), *FAST, "--out", str(out), "--batch-size", "6", "--losses", "circle"]
+    assert main(words) == 2
+    assert "nearest" in capsys.readouterr().err.lower()
+    assert not out.exists()

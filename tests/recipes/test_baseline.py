@@ -1,0 +1,231 @@
+"""The baseline recipe: it learns, every option acts, its artefact is what was trained, a resumed run is the same run."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from passerby.artefact import load, read_artefact
+from passerby.batches import Batch
+from passerby.errors import ArtefactError, DataError, UsageError
+from passerby.losses import LOSSES
+from passerby.recipes import baseline
+from passerby.recipes.baseline import BaselineStep, Config, build_model, make_loader, train
+from passerby.records import ReidData, Split
+from passerby.training import load_history
+
+SMALL = Config(
+    backbone="osnet_x0_25", weights="scratch", height=64, width=32, pad_px=2, batch_size=8, images_per_identity=2, epochs=2,
+    lr=0.05, backbone_lr_factor=1.0, linear_dim=32,
+)  # fmt: skip
+CPU = torch.device("cpu")
+
+
+def a_step(config: Config, classes: int = 6) -> BaselineStep:
+    return BaselineStep(config, build_model(config, classes), classes, 4, CPU)
+
+
+def a_batch(config: Config, classes: int = 6, seed: int = 0) -> Batch:
+    random = torch.Generator().manual_seed(seed)
+    inputs = torch.randint(0, 256, (8, 3, config.height, config.width), dtype=torch.uint8, generator=random)
+    zeros = torch.zeros(8, dtype=torch.int64)
+    return Batch(inputs, torch.arange(8) // 2 % classes, zeros, zeros, torch.arange(8))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return read_artefact(run / "artefact")[1]
+
+
+def test_it_learns_a_handful_of_people_and_finds_new_ones(colours: ReidData, tmp_path: Path):
+    batches = {"batch_size": 24, "images_per_identity": 4}
+    config = replace(SMALL, epochs=12, optimizer="adam", lr=0.01, losses=("triplet-hard",), dropout=0.0, **batches)
+    train(config, colours, tmp_path / "run", workers=0)
+    history = load_history(tmp_path / "run")
+    assert history.epochs[-1]["accuracy"] > 0.9
+    assert history.epochs[-1]["loss"] < history.epochs[0]["loss"] / 3
+    assert history.evaluations[-1]["rank1"] > 0.5  # people never seen in training; chance is 1 in 6
+
+
+def test_the_artefact_embeds_as_the_trained_network_did(colours: ReidData, tmp_path: Path):
+    path = train(replace(SMALL, epochs=1), colours, tmp_path / "run", workers=0)
+    facts, _ = read_artefact(path)
+    assert facts.recipe == "baseline" and facts.embedding_dim == 32 and len(facts.label_map) == 6
+    assert facts.notes == colours.notes and facts.data[0]["train_images"] == len(colours.train)
+    evaluated = load_history(tmp_path / "run").evaluations[-1]
+
+    from passerby.embedder import embed
+    from passerby.metrics import evaluate
+
+    scores = evaluate(*(embed(load(path), split) for split in (colours.query, colours.gallery)))
+    assert scores.map == evaluated["map"] and scores.rank(1) == evaluated["rank1"]
+    again = [load(path)([record.path for record in colours.query]) for _ in range(2)]
+    assert np.array_equal(*again)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"losses": ("arcface",), "average": "ema", "random_erasing": 0.5},
+        {"average": "swa", "epochs": 3, "sampler": "identity", "warmup_epochs": 1.0, "warmup": "loss"},
+    ],
+    ids=["ema and class weights", "averaged epochs"],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one(options, colours: ReidData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = replace(SMALL, **options)
+    train(config, colours, tmp_path / "whole", workers=0)
+
+    original, calls = BaselineStep.__call__, []
+
+    def stops(self: BaselineStep, batch: Batch):
+        calls.append(1)
+        if len(calls) == 8:  # in the second epoch
+            raise KeyboardInterrupt
+        return original(self, batch)
+
+    monkeypatch.setattr(BaselineStep, "__call__", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, colours, tmp_path / "cut", workers=0)
+    monkeypatch.setattr(BaselineStep, "__call__", original)
+    train(config, colours, tmp_path / "cut", workers=0, resume=True)
+
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert whole.keys() == cut.keys()
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+@pytest.mark.parametrize("head", ["block", "bnneck", "pcb"])
+@pytest.mark.parametrize("losses", [(), ("arcface", "circle")], ids=["cross-entropy", "with class weights"])
+def test_every_parameter_has_one_owner_and_gets_a_gradient(head: str, losses: tuple[str, ...]):
+    options = {"block": {}, "bnneck": {"linear_dim": None}, "pcb": {"parts": 2}}[head]
+    config = replace(SMALL, head=head, losses=losses, **options)
+    step = a_step(config)
+    step(a_batch(config))
+    modules = {"model": step.model, "losses": step.losses}
+    parameters = {f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters() if p.requires_grad}
+    assert {row.parameter for row in step.ownership.rows} == set(parameters)
+    assert all(parameter.grad is not None for parameter in parameters.values())
+    assert sum(parameter.numel() for parameter in parameters.values()) == sum(row.count for row in step.ownership.rows)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_enters_the_total(name: str):
+    config = replace(SMALL, losses=(f"{name}:2",), sampler="shuffle")
+    once = a_step(replace(config, losses=(name,)))(a_batch(config))
+    twice = a_step(config)(a_batch(config))
+    assert float(twice[name]) == pytest.approx(2 * float(once[name]), rel=1e-5)
+    assert float(twice["loss"]) == pytest.approx(float(twice["ce"]) + float(twice[name]), rel=1e-5)
+
+
+def test_pcb_sums_its_six_cross_entropies():
+    config = replace(SMALL, head="pcb", height=96, last_stride=2, parts=3)
+    step = a_step(config)
+    found = step(a_batch(config))
+    assert float(found["ce"]) == pytest.approx(3 * np.log(6), rel=0.05)  # three untrained heads over six classes
+
+
+def test_the_adversarial_term_comes_every_few_steps():
+    step = a_step(replace(SMALL, adversarial=0.5, adversarial_every=2))
+    found = []
+    for number in range(3):
+        step.clock.step = number
+        found.append("adversarial" in step(a_batch(SMALL)))
+    assert found == [True, False, True]
+
+
+def test_generated_images_join_late_in_the_run(colours: ReidData, tmp_path: Path):
+    folder = colours.train[0].path.parent
+    config = replace(SMALL, epochs=10, generated=folder, generated_weight=0.1)
+    train(config, colours, tmp_path / "run", workers=0)
+    epochs = load_history(tmp_path / "run").epochs
+    assert ["generated" in epoch for epoch in epochs] == [False] * 9 + [True]  # the teacher's first epoch is the one before
+
+
+def test_the_loss_warm_up_scales_the_loss_not_the_rate():
+    plain, warm = a_step(SMALL), a_step(replace(SMALL, warmup="loss", warmup_epochs=1.0))
+    first = warm(a_batch(SMALL))
+    assert float(first["loss"] / first["ce"]) == pytest.approx(0.1 + 0.9 / 4)  # four steps an epoch
+    assert warm.rates.rates() == plain.rates.rates()
+    assert a_step(replace(SMALL, warmup="lr", warmup_epochs=1.0)).rates.schedule(0.0) == pytest.approx(0.1)
+
+
+def test_pair_losses_bring_their_sampler(colours: ReidData):
+    labels = colours.train.label_map()
+    loader = make_loader(replace(SMALL, losses=("triplet",)), colours.train, labels, 0)
+    batch = next(iter(loader.epoch(0)))
+    assert batch.labels.view(4, 2).unique(dim=1).shape[1] == 1  # four people, two images each
+    plain = make_loader(replace(SMALL, losses=("triplet",), sampler="shuffle"), colours.train, labels, 0)
+    assert type(plain.sampler).__name__ == "ShuffleSampler"
+
+
+def test_held_out_images_are_one_a_person_and_measured(colours: ReidData, tmp_path: Path):
+    chosen, val = baseline.hold_out(colours.train)
+    assert len(val) == 6 and len(chosen) + len(val) == len(colours.train)
+    assert val.identities == colours.train.identities
+    only_train = ReidData("colours", train=colours.train)
+    train(replace(SMALL, epochs=1, train_all=False), only_train, tmp_path / "run", workers=0)
+    assert 0 <= load_history(tmp_path / "run").evaluations[-1]["val_error"] <= 1
+
+
+def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(colours: ReidData, tmp_path: Path):
+    config = replace(SMALL, epochs=1, random_erasing=0.5, color_jitter=True)
+    for workers in (0, 1):
+        train(config, colours, tmp_path / str(workers), workers=workers)
+    first, second = (weights(tmp_path / str(workers)) for workers in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_two_processes_train_and_leave_one_artefact(colours: ReidData, tmp_path: Path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[1])\n"
+        "from test_baseline import SMALL\nfrom conftest import write_people\n"
+        "from dataclasses import replace\nfrom passerby.records import ReidData\nfrom passerby.recipes.baseline import train\n"
+        "images = Path(sys.argv[2]) / 'images'\nimages.mkdir(exist_ok=True)\n"
+        "data = ReidData('colours', train=write_people(images))\n"
+        "config = replace(SMALL, epochs=1, losses=('circle',), sync_bn=True)\n"
+        "train(config, data, Path(sys.argv[2]) / 'run', device='cpu', workers=0)\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    here = str(Path(__file__).parent)
+    done = subprocess.run([*command, here, str(tmp_path)], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "artefact" / "passerby.json").read_text())["recipe"] == "baseline"
+
+
+def test_missing_start_weights_say_how_to_get_them():
+    with pytest.raises(ArtefactError, match=r"no start weights for osnet_x0_25 are installed\. Give --weights FILE .* scratch"):
+        build_model(replace(SMALL, weights="auto"), 6)
+
+
+def test_generated_images_need_folder_and_weight(colours: ReidData):
+    with pytest.raises(UsageError, match=r"generated is None, generated_weight 0\.1: give both, or neither"):
+        make_loader(replace(SMALL, generated_weight=0.1), colours.train, colours.train.label_map(), 0)
+
+
+def test_a_run_too_short_for_generated_images_is_refused(colours: ReidData, tmp_path: Path):
+    config = replace(SMALL, epochs=5, generated=tmp_path, generated_weight=0.1)
+    with pytest.raises(UsageError, match="epochs is 5: generated images join after the first averaged epoch"):
+        make_loader(config, colours.train, colours.train.label_map(), 0)
+
+
+def test_an_empty_folder_of_generated_images_is_named(colours: ReidData, tmp_path: Path):
+    config = replace(SMALL, epochs=10, generated=tmp_path, generated_weight=0.1)
+    with pytest.raises(DataError, match="holds no image: give the folder of the generated images"):
+        make_loader(config, colours.train, colours.train.label_map(), 0)
+
+
+def test_training_needs_training_images(colours: ReidData, tmp_path: Path):
+    with pytest.raises(DataError, match=r"colours has no training images\. Try: passerby data check PATH"):
+        train(SMALL, replace(colours, train=Split()), tmp_path / "run")
+
+
+def test_an_unknown_loss_names_the_nearest(colours: ReidData):
+    with pytest.raises(UsageError, match=r'no loss "circl"\. Did you mean "circle"'):
+        make_loader(replace(SMALL, losses=("circl",)), colours.train, colours.train.label_map(), 0)
