@@ -5,7 +5,7 @@ import pytest
 
 from passerby.errors import DataError, UsageError
 from passerby.street import benchmark
-from passerby.street.benchmark import LISTS, SIZES, Size, benchmark_order, check_benchmark, pixel_hash, render_benchmark
+from passerby.street.benchmark import SIZES, Size, benchmark_order, check_benchmark, frozen, pixel_hash, render_benchmark
 from passerby.street.folder import list_hash, manifest_lines, read_manifest
 from passerby.street.output import render_set
 from passerby.street.plan import make_plan
@@ -17,13 +17,13 @@ def test_the_lists_of_size_s_are_the_frozen_ones(town):
     """Fails where the street changed what Street-v1 shows: then Street needs a new version, not a new hash."""
     order = benchmark_order("S", town)
     plan = make_plan(town, order.train_ids, order.test_ids, order.views, order.seed)
-    assert list_hash(manifest_lines(plan)) == LISTS["S"][town]
+    assert list_hash(manifest_lines(plan)) == frozen()["lists"]["S"][town]
 
 
 def test_size_m_has_about_20_000_crops_and_hashes_for_every_town():
     size = SIZES["M"]
     assert 18_000 < len(TOWNS) * (size.train_ids + size.test_ids) * size.views < 22_000
-    assert set(LISTS["M"]) == set(LISTS["S"]) == set(TOWNS)
+    assert set(frozen()["lists"]["M"]) == set(frozen()["lists"]["S"]) == set(TOWNS)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def tiny(monkeypatch):
     size = Size(1, 2, 2, 0)
     monkeypatch.setitem(SIZES, "T", size)
     plan = make_plan("market", 1, 2, 2, 0)
-    monkeypatch.setitem(LISTS, "T", {"market": list_hash(manifest_lines(plan))})
+    monkeypatch.setitem(frozen()["lists"], "T", {"market": list_hash(manifest_lines(plan))})
 
 
 def test_a_town_of_the_benchmark_is_rendered_and_known_again(tiny, tmp_path):
@@ -55,7 +55,7 @@ def test_another_rendered_folder_is_no_part_of_it(tmp_path):
 
 
 def test_a_changed_street_refuses_to_call_itself_street_v1(monkeypatch, tmp_path):
-    monkeypatch.setitem(LISTS, "S", {**LISTS["S"], "market": "0" * 64})
+    monkeypatch.setitem(frozen()["lists"], "S", {**frozen()["lists"]["S"], "market": "0" * 64})
     with pytest.raises(
         DataError, match=r"the list of market is [0-9a-f]{12}, Street-v1 S is frozen at 000000000000: this version is"
     ):

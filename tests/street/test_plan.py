@@ -1,10 +1,13 @@
+import itertools
 from collections import Counter
 from dataclasses import asdict
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from passerby.street.folder import list_hash, manifest_lines
-from passerby.street.plan import FOLDERS, make_plan
+from passerby.street.plan import FOLDERS, _targets, make_plan
 
 PLAN = make_plan("campus", 5, 6, 6, 0)
 
@@ -90,3 +93,11 @@ def test_a_day_without_people_is_empty():
     plan = make_plan("market", 0, 2, 4, 0)
     assert not plan.scenes[0].people and {crop.pid for crop in plan.crops} == {1, 2}
     assert all(asdict(crop)["folder"] != FOLDERS[0] for crop in plan.crops)
+
+
+@given(st.integers(2, 15), st.integers(2, 30), st.integers(0, 999))
+def test_routes_pass_at_least_two_cameras_and_none_twice_in_a_row(cameras, views, pid):
+    route = _targets(cameras, views, "campus", 0, pid)
+    assert len(route) == max(2, round(views / 2))
+    assert len(set(route)) >= min(2, len(route)) and set(route) <= set(range(cameras))
+    assert all(a != b for a, b in itertools.pairwise(route))

@@ -19,6 +19,7 @@ from passerby.datasets.market_style import MARKET_STYLE
 from passerby.datasets.mot import MOT
 from passerby.datasets.msmt17 import MSMT17, MSMT17_TRAINVAL, MSMT17_V2, MSMT17_V2_TRAINVAL
 from passerby.datasets.prepared import DATASET_FILE, Card, read_card
+from passerby.datasets.street import STREET
 from passerby.datasets.veri import VERI776
 from passerby.datasets.walking import image_files, shown, subfolders
 from passerby.errors import DataError, UsageError, listing, nearest
@@ -30,6 +31,7 @@ DATA_VARIABLE = "PASSERBY_DATA"
 
 # In the order in which a folder is asked what it is: the sure signs first, the layouts that could be anything last.
 DATASETS: dict[str, Layout] = {
+    "street": STREET,
     "msmt17": MSMT17,
     "msmt17-trainval": MSMT17_TRAINVAL,
     "msmt17-v2": MSMT17_V2,

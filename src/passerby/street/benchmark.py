@@ -7,8 +7,11 @@ pinned never changes under this name: a better generator gets a new version.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,7 +23,7 @@ from passerby.street.output import Rendered, preview, render_set
 from passerby.street.plan import make_plan
 from passerby.street.towns import TOWNS
 
-__all__ = ["LISTS", "SIZES", "STREET_V1", "Size", "benchmark_order", "check_benchmark", "pixel_hash", "render_benchmark"]
+__all__ = ["SIZES", "STREET_V1", "Size", "benchmark_order", "check_benchmark", "frozen", "pixel_hash", "render_benchmark"]
 
 STREET_V1 = "street-v1"
 
@@ -37,8 +40,11 @@ class Size:
 
 SIZES: dict[str, Size] = {"S": Size(6, 6, 6, 1), "M": Size(140, 140, 12, 1)}
 
-LISTS: dict[str, dict[str, str]] = {"S": {}, "M": {}}
-"""SHA-256 of each town's manifest."""
+
+@lru_cache(maxsize=1)
+def frozen() -> dict[str, Any]:
+    """What is pinned: `lists`, size -> town -> SHA-256 of the manifest; `pixels`, renderer -> town -> that of size S's pixels."""
+    return json.loads(Path(__file__).with_name("street_v1.json").read_text(encoding="utf-8"))
 
 
 def benchmark_order(size: str, town: str) -> Order:
@@ -80,16 +86,16 @@ def render_benchmark(
         done.append(render_set(order, folder, renderer=renderer, workers=workers))
         if sheets:
             preview(folder, read_manifest(folder))
-    write_json(out / f"{STREET_V1}.json", {"benchmark": STREET_V1, "size": size, "lists": LISTS[size]})
+    write_json(out / f"{STREET_V1}.json", {"benchmark": STREET_V1, "size": size, "lists": frozen()["lists"][size]})
     return done
 
 
 def _same_list(size: str, order: Order) -> None:
     plan = make_plan(order.town, order.train_ids, order.test_ids, order.views, order.seed)
-    found, frozen = list_hash(manifest_lines(plan)), LISTS[size][order.town]
-    if found != frozen:
+    found, pinned = list_hash(manifest_lines(plan)), frozen()["lists"][size][order.town]
+    if found != pinned:
         raise DataError(
-            f"the list of {order.town} is {found[:12]}, Street-v1 {size} is frozen at {frozen[:12]}: this version is "
+            f"the list of {order.town} is {found[:12]}, Street-v1 {size} is frozen at {pinned[:12]}: this version is "
             "not the one that Street-v1 was made with. Results would not be comparable; install the release that matches."
         )
 
@@ -104,7 +110,7 @@ def check_benchmark(folder: Path) -> tuple[str, str]:
         DataError: it is none, or images are missing.
     """
     content = read_header(folder)
-    for size, lists in LISTS.items():
+    for size, lists in frozen()["lists"].items():
         if lists.get(content["town"]) == content["list_sha256"]:
             crops = read_manifest(folder)
             missing = [crop.name for crop in crops if not (folder / crop.folder / crop.name).is_file()]

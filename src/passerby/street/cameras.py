@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import RandomState
@@ -109,10 +110,16 @@ class Camera:
 
     def view(self) -> View:
         """The whole frame as a pinhole camera."""
-        pan, tilt = math.radians(self.pan_deg), math.radians(self.tilt_deg)
-        forward = np.array([math.cos(pan) * math.cos(tilt), math.sin(pan) * math.cos(tilt), -math.sin(tilt)])
-        roll = math.radians(self.roll_deg)
-        return View.look_at(self.eye.tolist(), (self.eye + forward).tolist(), self.focal_px, self.width, self.height, roll)
+        return _view(self)
+
+
+@lru_cache(maxsize=64)
+def _view(camera: Camera) -> View:
+    pan, tilt = math.radians(camera.pan_deg), math.radians(camera.tilt_deg)
+    forward = np.array([math.cos(pan) * math.cos(tilt), math.sin(pan) * math.cos(tilt), -math.sin(tilt)])
+    roll = math.radians(camera.roll_deg)
+    ahead = (camera.eye + forward).tolist()
+    return View.look_at(camera.eye.tolist(), ahead, camera.focal_px, camera.width, camera.height, roll)
 
 
 @dataclass(frozen=True)

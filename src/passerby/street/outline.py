@@ -43,9 +43,9 @@ _RADII = np.array([radius for _, _, radius in _POINTS])
 def stature_m(person: Person) -> float:
     """Height with shoes, mostly within 3 cm: a formula fitted to the body model, so that plans need no body."""
     shape = person.shape
-    grown = 0.2206 + 2.8985 * shape.age - 1.8168 * shape.age**2
-    tall = 1.2039 * shape.height - 0.1225 * shape.height**2
-    return grown + tall - 0.1385 * shape.gender + 0.0574 * shape.african - 0.114 * shape.asian
+    grown = 0.0701 + 3.0811 * shape.age - 1.9192 * shape.age**2
+    tall = 1.6563 * shape.height - 0.7022 * shape.height**2
+    return grown + tall - 0.1316 * shape.gender + 0.0513 * shape.african - 0.1188 * shape.asian
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,9 +104,15 @@ def make_plan(town_name: str, train_ids: int, test_ids: int, views: int, seed: i
 
 
 def _targets(cameras: int, views: int, town: str, seed: int, pid: int) -> tuple[int, ...]:
-    """The cameras that a person will pass: about two crops in each, and at least two cameras."""
-    wanted = min(cameras, max(2, round(views / 2)))
-    return tuple(int(camid) for camid in stream("route", town, seed, pid).permutation(cameras)[:wanted])
+    """The cameras that a person will pass: about two crops on each passage, at least two cameras, never one twice in a row."""
+    random = stream("route", town, seed, pid)
+    route: list[int] = []
+    while len(route) < max(2, round(views / 2)):
+        order = random.permutation(cameras).tolist()
+        if route and order[0] == route[-1]:
+            order.append(order.pop(0))
+        route += order
+    return tuple(route[: max(2, round(views / 2))])
 
 
 def _crops(scene: Scene, half: str, views: int, seed: int, tracks: int) -> list[Crop]:
@@ -132,30 +138,31 @@ def _crops(scene: Scene, half: str, views: int, seed: int, tracks: int) -> list[
 
 def _shots(scene: Scene, chances: Sequence[tuple[Walk, Camera]], views: int, seed: int) -> list[tuple[Walk, Camera, list[int]]]:
     """Share `views` crops out over passages; what one camera cannot give, the others give more of."""
-    possible = [(walk, camera, _moments(scene, walk, camera, seed)) for walk, camera in chances]
-    possible = [(walk, camera, moments) for walk, camera, moments in possible if moments]
-    chosen: list[list[int]] = [[] for _ in possible]
+    open_: list[tuple[int, Iterator[int]]] = [
+        (n, _moments(scene, walk, camera, seed)) for n, (walk, camera) in enumerate(chances)
+    ]
+    chosen: list[list[int]] = [[] for _ in chances]
     left = views
-    while left and any(len(moments) > len(mine) for (_, _, moments), mine in zip(possible, chosen, strict=True)):
-        for (_, _, moments), mine in zip(possible, chosen, strict=True):
-            if left and len(moments) > len(mine):
-                mine.append(moments[len(mine)])
+    while left and open_:
+        for entry in tuple(open_):
+            moment = next(entry[1], None) if left else None
+            if moment is None:
+                open_.remove(entry)
+            else:
+                chosen[entry[0]].append(moment)
                 left -= 1
-    return [(walk, camera, sorted(mine)) for (walk, camera, _), mine in zip(possible, chosen, strict=True) if mine]
+    return [(walk, camera, sorted(mine)) for (walk, camera), mine in zip(chances, chosen, strict=True) if mine]
 
 
-def _moments(scene: Scene, walk: Walk, camera: Camera, seed: int) -> list[int]:
-    """Frame numbers at which a camera sees a walking person well enough, best spread first, at most eight."""
+def _moments(scene: Scene, walk: Walk, camera: Camera, seed: int) -> Iterator[int]:
+    """Frame numbers at which a camera sees a walking person well enough, in random order."""
     view, person = camera.view(), scene.people[walk.pid]
     frame_box = Box(0, 0, camera.width, camera.height)
-    blocks = scene.town.place(walk.place).blocks(camera.eye)
+    blocks = scene.town.blocks(camera)
     r = stream("moments", seed, walk.pid, walk.visit, camera.camid)
     begin, end = math.ceil(walk.start_s * FRAMES_PER_S), math.floor(walk.end_s * FRAMES_PER_S)
-    frames = np.arange(begin, end, 8) + r.randint(8)
     good: list[int] = []
-    for frame in (int(frame) for frame in r.permutation(frames)):
-        if len(good) == 8:
-            break
+    for frame in (int(frame) for frame in r.permutation(np.arange(begin, end, 8) + r.randint(8))):
         if any(abs(frame - other) < _APART_S * FRAMES_PER_S for other in good):
             continue
         pose = walk.pose(frame / FRAMES_PER_S)
@@ -169,10 +176,9 @@ def _moments(scene: Scene, walk: Walk, camera: Camera, seed: int) -> list[int]:
             or box.height > 1.1 * camera.height
         ):
             continue
-        others = _others(scene, walk, frame)
-        if visible_share(person, pose, camera, frame_box, blocks, others) >= _LEAST_VISIBLE:
+        if visible_share(person, pose, camera, frame_box, blocks, _others(scene, walk, frame)) >= _LEAST_VISIBLE:
             good.append(frame)
-    return good
+            yield frame
 
 
 def _others(scene: Scene, walk: Walk, frame: int) -> list[tuple[Person, Pose]]:
@@ -188,7 +194,7 @@ def _crop(scene: Scene, walk: Walk, camera: Camera, frame: int, seed: int, track
     box = detect(outline_box(person, pose, view), camera, stream("detector", seed, walk.pid, camera.camid, frame))
     here = [(other, its_pose) for other, its_pose in scene.present(walk.place, time_s) if other.pid != walk.pid]
     near = [other.pid for other, its_pose in here if outline_box(scene.people[other.pid], its_pose, view).overlaps(box)]
-    blocks = scene.town.place(walk.place).blocks(camera.eye)
+    blocks = scene.town.blocks(camera)
     visible = visible_share(person, pose, camera, box, blocks, [(scene.people[other.pid], its_pose) for other, its_pose in here])
     towards = math.atan2(camera.y - pose.y, camera.x - pose.x)
     facing = math.degrees(towards - pose.heading) % 360

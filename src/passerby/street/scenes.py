@@ -19,6 +19,7 @@ from passerby.street.bodies import Person
 from passerby.street.cameras import Box, Camera
 from passerby.street.motion import Pose, cycle_m
 from passerby.street.outline import outline, outline_box, stature_m
+from passerby.street.render import View
 from passerby.street.seeds import stream
 from passerby.street.towns import Town
 
@@ -116,26 +117,21 @@ class Scene:
     town: Town
     people: dict[int, Person]
     walks: tuple[Walk, ...]
-    _by_place: dict[str, list[Walk]] = field(default_factory=dict, repr=False, compare=False)
+    _by_place: dict[str, tuple[list[Walk], np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for walk in self.walks:
-            self._by_place.setdefault(walk.place, []).append(walk)
-
-    def walks_in(self, place: str) -> Sequence[Walk]:
-        """All walks through a place, by start."""
-        return self._by_place.get(place, [])
+        for place in {walk.place for walk in self.walks}:
+            here = [walk for walk in self.walks if walk.place == place]
+            spans = np.array([(walk.start_s, walk.end_s) for walk in here])
+            self._by_place[place] = (here, spans[:, 0], spans[:, 1])
 
     def present(self, place: str, time_s: float) -> list[tuple[Walk, Pose]]:
         """Who is in a place at a second of the day."""
-        here = []
-        for walk in self.walks_in(place):
-            if walk.start_s > time_s:
-                break
-            pose = walk.pose(time_s)
-            if pose is not None:
-                here.append((walk, pose))
-        return here
+        if place not in self._by_place:
+            return []
+        walks, start_s, end_s = self._by_place[place]
+        active = (walks[index] for index in np.flatnonzero((start_s <= time_s) & (time_s <= end_s)))
+        return [(walk, pose) for walk in active if (pose := walk.pose(time_s)) is not None]
 
 
 def make_scene(
@@ -251,16 +247,24 @@ def visible_share(
     seen = (pixels[:, 2] > view.near) & (pixels[:, 0] >= window.left) & (pixels[:, 0] < window.right)
     seen &= (pixels[:, 1] >= window.top) & (pixels[:, 1] < window.bottom)
     seen &= ~hidden_by_blocks(points, camera.eye, blocks)
-    depth = view.project(np.array([[pose.x, pose.y, 1.0]]))[0, 2]
+    column, _, depth = _middle(view, pose)
     for other, its_pose in others:
-        its_depth = view.project(np.array([[its_pose.x, its_pose.y, 1.0]]))[0, 2]
-        if 0.3 < its_depth < depth:
-            box = outline_box(other, its_pose, view)
-            middle = (box.left + box.width / 2, box.top + box.height / 2)
-            across = (pixels[:, 0] - middle[0]) / (0.42 * box.width + 1e-6)
-            along = (pixels[:, 1] - middle[1]) / (0.5 * box.height + 1e-6)
-            seen &= across**4 + along**4 > 1
+        its_column, _, its_depth = _middle(view, its_pose)
+        if not 0.3 < its_depth < depth or abs(its_column - column) > 1.5 * view.fx * (1 / its_depth + 1 / depth):
+            continue  # behind, or more than a stride to the side
+        box = outline_box(other, its_pose, view)
+        middle = (box.left + box.width / 2, box.top + box.height / 2)
+        across = (pixels[:, 0] - middle[0]) / (0.42 * box.width + 1e-6)
+        along = (pixels[:, 1] - middle[1]) / (0.5 * box.height + 1e-6)
+        seen &= across**4 + along**4 > 1
     return round(float(seen.mean()), 2)
+
+
+def _middle(view: View, pose: Pose) -> tuple[float, float, float]:
+    """Column, row and depth of somebody's middle, 1 m above the ground."""
+    x, y, z = view.rotation @ (pose.x, pose.y, 1.0) + view.translation
+    ahead = z if abs(z) > 1e-9 else 1e-9
+    return view.fx * x / ahead + view.cx, view.fy * y / ahead + view.cy, z
 
 
 def hidden_by_blocks(points: np.ndarray, eye: np.ndarray, blocks: Sequence[Block]) -> np.ndarray:

@@ -121,7 +121,7 @@ class Stage:
     ) -> Layer:
         """Draw people; a street's shade falls on the whole group when it covers most of them."""
         if near and max(light.sun) > 0:
-            blocks = self.town.place(camera.place).build(camera.eye)[1]
+            blocks = self.backdrop(camera)[0].blocks
             chests = np.array([[pose.x, pose.y, 1.2] for _, _, pose in near])
             sun = np.asarray(light.to_sun) / np.linalg.norm(light.to_sun) * 60.0
             shaded = np.mean([hidden_by_blocks(chest[None] + sun, chest, blocks)[0] for chest in chests])

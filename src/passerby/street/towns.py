@@ -7,13 +7,14 @@ A town's style is the literal table `TOWNS`; `make_town` turns it into places an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from numpy.random import RandomState
 
 from passerby.errors import UsageError, nearest
+from passerby.street.backdrop import Block
 from passerby.street.cameras import Camera, Detector, Response
 from passerby.street.furniture import Thing
 from passerby.street.places import Place, Wall
@@ -43,10 +44,17 @@ class Town:
     places: tuple[Place, ...]
     cameras: tuple[Camera, ...]
     lights: dict[str, Light]
+    _blocks: dict[int, list[Block]] = field(default_factory=dict, repr=False, compare=False)
 
     def place(self, name: str) -> Place:
         """The place called `name`."""
         return next(place for place in self.places if place.name == name)
+
+    def blocks(self, camera: Camera) -> list[Block]:
+        """The furniture that may hide people from a camera of this town."""
+        if camera.camid not in self._blocks:
+            self._blocks[camera.camid] = self.place(camera.place).blocks(camera.eye)
+        return self._blocks[camera.camid]
 
     def walking_s(self, first: str, second: str) -> float:
         """Seconds that an unhurried walk from one place to another takes; streets are 1.25 times the straight line."""

@@ -183,7 +183,7 @@ def _frame(stage: Stage, camera: Camera, scene: Scene, index: int, fps: int) -> 
 
 
 def _truth(shot: Shot, stage: Stage, camera: Camera, here: Sequence[tuple], index: int, window: Box) -> list[str]:
-    blocks = stage.town.place(camera.place).blocks(camera.eye)
+    blocks = stage.town.blocks(camera)
     lines = []
     for item in shot.items:
         box = mesh_box(item.mesh, shot.view)
