@@ -105,11 +105,11 @@ def test_an_error_in_a_process_is_passed_on_as_one_line(tmp_path):
     (tmp_path / "bounding_box_test").write_text("in the way")
     plan = make_plan("market", 0, 1, 2, 0)
     said = queue.Queue()
-    _work(_Job(Order("market", 0, 1, 2, 0), tmp_path, "numba", plan.crops, plan.scenes), said)
+    _work([_Job(Order("market", 0, 1, 2, 0), tmp_path, "numba", plan.crops, plan.scenes)], said)
     kind, text = said.get_nowait()
     assert kind is DataError and "in the way" not in text and "\n" not in text
     assert text in (f'"{tmp_path / "query"}": File exists', f'"{tmp_path / "bounding_box_test"}": File exists')
-    _work(_Job(Order("market", 0, 1, 2, 0), tmp_path / "new", "numba", plan.crops, plan.scenes), said)
+    _work([_Job(Order("market", 0, 1, 2, 0), tmp_path / "new", "numba", plan.crops, plan.scenes)], said)
     assert [said.get_nowait() for _ in range(3)] == [1, 1, None]
 
 

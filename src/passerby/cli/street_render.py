@@ -61,9 +61,11 @@ def run(options: Options) -> None:
     else:
         done = [_one_town(options, workers)]
     for made in done:
-        rate = f", {made.made / made.seconds:.1f} crops/s" if made.made and made.seconds > 0 else ""
         kept = f" ({made.crops - made.made} were there)" if made.made < made.crops else ""
-        print(f"{made.folder}: {made.people} people, {made.crops} crops{kept}, renderer {made.renderer}{rate}")
+        print(f"{made.folder}: {made.people} people, {made.crops} crops{kept}, renderer {made.renderer}")
+    drawn = sum(made.made for made in done)
+    if drawn:
+        print(f"{drawn} crops drawn in {done[0].seconds:.1f} s, {drawn / done[0].seconds:.1f}/s with {workers} processes")
     if options.renderer == "auto" and done and done[0].renderer == "numba":
         print("OpenGL does not work here: drawn with numba, which is slower and gives the same pictures within 2/255.")
     if options.json is not None:

@@ -19,7 +19,7 @@ from PIL import Image
 from passerby.errors import DataError, UsageError, nearest
 from passerby.files import write_json
 from passerby.street.folder import Order, list_hash, manifest_lines, read_header, read_manifest
-from passerby.street.output import Rendered, preview, render_set
+from passerby.street.output import Rendered, preview, render_sets
 from passerby.street.plan import make_plan
 from passerby.street.towns import TOWNS
 
@@ -80,12 +80,9 @@ def render_benchmark(
     orders = [benchmark_order(size, town) for town in (towns or tuple(TOWNS))]
     for order in orders:
         _same_list(size, order)
-    done = []
-    for order in orders:
-        folder = out / order.town
-        done.append(render_set(order, folder, renderer=renderer, workers=workers))
-        if sheets:
-            preview(folder, read_manifest(folder))
+    done = render_sets([(order, out / order.town) for order in orders], renderer=renderer, workers=workers)
+    for made in done if sheets else ():
+        preview(made.folder, read_manifest(made.folder))
     write_json(out / f"{STREET_V1}.json", {"benchmark": STREET_V1, "size": size, "lists": frozen()["lists"][size]})
     return done
 

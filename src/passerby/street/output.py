@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from passerby.errors import DataError, PasserbyError, UsageError
+from passerby.errors import DataError, PasserbyError, UsageError, listing
 from passerby.files import replacing, write_bytes
 from passerby.progress import meter
 from passerby.street.cameras import encode
@@ -27,7 +27,7 @@ from passerby.street.scenes import Scene
 from passerby.street.stage import Stage, resized
 from passerby.street.towns import make_town
 
-__all__ = ["Rendered", "preview", "render_set"]
+__all__ = ["Rendered", "preview", "render_set", "render_sets"]
 
 QUALITY = 92
 _PELVIS = 0.53  # of the stature
@@ -42,7 +42,7 @@ class Rendered:
         crops: images in the set; made: how many of them this run drew.
         people: identities.
         renderer: "gl" or "numba".
-        seconds: wall time of the drawing.
+        seconds: wall time of all the drawing of the call.
     """
 
     folder: Path
@@ -77,26 +77,41 @@ def render_set(order: Order, out: Path, *, renderer: str = "auto", workers: int 
         UsageError: unknown town or renderer, or workers below 1.
         DataError: see `folder.open_folder`.
     """
+    return render_sets([(order, out)], renderer=renderer, workers=workers)[0]
+
+
+def render_sets(work: Sequence[tuple[Order, Path]], *, renderer: str = "auto", workers: int = 1) -> list[Rendered]:
+    """Render several towns with the same processes; see `render_set`. All folders are checked before any is drawn into."""
     if workers < 1:
         raise UsageError(f"workers is {workers}: at least one process must draw.")
-    make_town(order.town)
+    for order, _ in work:
+        make_town(order.town)
     name = _resolve(renderer)
-    plan = make_plan(order.town, order.train_ids, order.test_ids, order.views, order.seed)
-    done = open_folder(out, order, plan, name)
-    write_lists(out, order, plan, name)
-    missing = [
-        crop for crop in sorted(plan.crops, key=lambda crop: (crop.frame, crop.camid)) if f"{crop.folder}/{crop.name}" not in done
-    ]
+    plans = [make_plan(order.town, order.train_ids, order.test_ids, order.views, order.seed) for order, _ in work]
+    finished = [open_folder(out, order, plan, name) for (order, out), plan in zip(work, plans, strict=True)]
+    missing: list[list[Crop]] = []
+    for (order, out), plan, done in zip(work, plans, finished, strict=True):
+        write_lists(out, order, plan, name)
+        by_time = sorted(plan.crops, key=lambda crop: (crop.frame, crop.camid))
+        missing.append([crop for crop in by_time if f"{crop.folder}/{crop.name}" not in done])
+    total = sum(map(len, missing))
+    count = max(1, min(workers, total // 4))
+    shares: list[list[_Job]] = [[] for _ in range(count)]
+    for (order, out), plan, crops in zip(work, plans, missing, strict=True):
+        for share, part in zip(shares, _parts(crops, count), strict=True):
+            if part:
+                share.append(_Job(order, out, name, tuple(part), plan.scenes))
     begin = time.monotonic()
-    with meter(f"render {order.town}", len(missing), "crops") as shown:
-        parts = _parts(missing, max(1, min(workers, len(missing) // 4)))
-        jobs = [_Job(order, out, name, tuple(part), plan.scenes) for part in parts]
-        if len(jobs) <= 1:
-            for job in jobs:
-                _draw(job, shown.advance)
+    with meter(f"render {listing(order.town for order, _ in work)}", total, "crops") as shown:
+        if count == 1:
+            _draw(shares[0], shown.advance)
         else:
-            _draw_apart(jobs, shown.advance)
-    return Rendered(out, len(plan.crops), len(missing), order.ids, name, time.monotonic() - begin)
+            _draw_apart(shares, shown.advance)
+    seconds = time.monotonic() - begin
+    return [
+        Rendered(out, len(plan.crops), len(crops), order.ids, name, seconds)
+        for (order, out), plan, crops in zip(work, plans, missing, strict=True)
+    ]
 
 
 def _resolve(renderer: str) -> str:
@@ -106,19 +121,22 @@ def _resolve(renderer: str) -> str:
 
 
 def _parts(crops: Sequence[Crop], count: int) -> list[Sequence[Crop]]:
-    """Stretches of the day, one a process: people who meet are drawn by the same process."""
+    """`count` stretches of the day, one a process: people who meet are drawn by the same process."""
     edges = np.linspace(0, len(crops), count + 1).round().astype(int)
-    return [crops[a:b] for a, b in itertools.pairwise(edges) if b > a]
+    return [crops[a:b] for a, b in itertools.pairwise(edges)]
 
 
-def _draw(job: _Job, advance: Callable[[int], object]) -> None:
-    renderer = open_renderer(job.renderer)
-    stage = Stage(job.scenes[0].town, renderer)
+def _draw(jobs: Sequence[_Job], advance: Callable[[int], object]) -> None:
+    if not jobs:
+        return
+    renderer = open_renderer(jobs[0].renderer)
     try:
-        for crop in job.crops:
-            scene = job.scenes[0] if crop.pid in job.scenes[0].people else job.scenes[1]
-            _finish(job.order, job.out, stage, crop, scene)
-            advance(1)
+        for job in jobs:
+            stage = Stage(job.scenes[0].town, renderer)
+            for crop in job.crops:
+                scene = job.scenes[0] if crop.pid in job.scenes[0].people else job.scenes[1]
+                _finish(job.order, job.out, stage, crop, scene)
+                advance(1)
     finally:
         renderer.close()
 
@@ -138,28 +156,28 @@ def _finish(order: Order, out: Path, stage: Stage, crop: Crop, scene: Scene) -> 
     write_bytes(out / crop.folder / crop.name, encode(picture, QUALITY))
 
 
-def _work(job: _Job, said: multiprocessing.Queue) -> None:
+def _work(jobs: Sequence[_Job], said: multiprocessing.Queue) -> None:
     """Body of a drawing process: says 1 a crop, then None; or the error that stopped it."""
     try:
-        _draw(job, said.put)
+        _draw(jobs, said.put)
         said.put(None)
     except PasserbyError as error:
         said.put((type(error), str(error)))
     except OSError as error:
-        said.put((DataError, f'"{error.filename or job.out}": {error.strerror or error}'))
+        said.put((DataError, f'"{error.filename or jobs[0].out}": {error.strerror or error}'))
     except KeyboardInterrupt:
         said.put(None)
 
 
-def _draw_apart(jobs: Sequence[_Job], advance: Callable[[int], object]) -> None:
-    """One process a job. They are started afresh, not forked: an OpenGL context does not survive a fork."""
+def _draw_apart(shares: Sequence[Sequence[_Job]], advance: Callable[[int], object]) -> None:
+    """One process a share. They are started afresh, not forked: an OpenGL context does not survive a fork."""
     context = multiprocessing.get_context("spawn")
     said = context.Queue()
     with _single_threaded():
-        processes = [context.Process(target=_work, args=(job, said), daemon=True) for job in jobs]
+        processes = [context.Process(target=_work, args=(share, said), daemon=True) for share in shares]
         for process in processes:
             process.start()
-    open_jobs = len(jobs)
+    open_jobs = len(shares)
     try:
         while open_jobs:
             try:
