@@ -31,7 +31,6 @@ DATA_VARIABLE = "PASSERBY_DATA"
 
 # In the order in which a folder is asked what it is: the sure signs first, the layouts that could be anything last.
 DATASETS: dict[str, Layout] = {
-    "street": STREET,
     "msmt17": MSMT17,
     "msmt17-trainval": MSMT17_TRAINVAL,
     "msmt17-v2": MSMT17_V2,
@@ -41,6 +40,7 @@ DATASETS: dict[str, Layout] = {
     "cuhk03-classic-detected": CUHK03_DETECTED,
     "cuhk03-classic-labeled": CUHK03_LABELED,
     "veri776": VERI776,
+    "street": STREET,
     "market1501": MARKET1501,
     "market1501-500k": MARKET1501_500K,
     "dukemtmc": DUKEMTMC,
