@@ -19,8 +19,7 @@ __all__ = ["PHENOTYPES", "BodyModel", "body_file", "body_model", "skin"]
 PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions", "cupsize", "african", "asian", "caucasian")
 """The sliders, 0 to 1; gender 0 man, 1 woman; age 1/3 child, 2/3 young, 1 old; the last three are shares.
 
-Weight may go from -1 to 2, because the targets' own thinnest and heaviest differ by less than 15 kg: beyond its ends it goes on in
-a straight line.
+Weight may go from -1 to 2, beyond its ends in a straight line: the targets' own thinnest and heaviest differ by less than 15 kg.
 """
 
 _LEVELS = {
