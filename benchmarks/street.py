@@ -7,9 +7,9 @@
     python benchmarks/street.py ablate [--ids 150] [--only texture ...]  the same with one ingredient taken away at a time
 
 `--root` is what `passerby street render --benchmark M --out DIR` made. `towns`, `real` and `ablate` train MobileNetV2 from
-ImageNet weights at 128x64 with cross-entropy and triplet loss. All mAP are by the rank rule, cross-camera (Market-1501's convention). The
-real test are the two TUD videos of ../shared/data, all 18 people, the first and the second half of each track standing in for two
-cameras with a gap between; nothing of them is trained on.
+ImageNet weights at 128x64 with cross-entropy and triplet loss. All mAP are by the rank rule, cross-camera (Market-1501's
+convention). The real test are the two TUD videos of ../shared/data, all 18 people, the first and the second half of each track
+standing in for two cameras with a gap between; nothing of them is trained on.
 """
 
 from __future__ import annotations
@@ -114,10 +114,24 @@ def config(seed: int, epochs: int):
     from passerby.recipes.baseline import Config
 
     return Config(
-        backbone="mobilenet_v2", height=128, width=64, head="bnneck", losses=("triplet-hard",), label_smoothing=0.1,
-        batch_size=64,        optimizer="adam", lr=3.5e-4, backbone_lr_factor=1.0, weight_decay=5e-4, epochs=epochs, schedule="cosine", warmup_epochs=1,
-        color_jitter=True, random_erasing=0.5, last_stride=1, seed=seed,
-    )  # fmt: skip
+        backbone="mobilenet_v2",
+        height=128,
+        width=64,
+        last_stride=1,
+        head="bnneck",
+        losses=("triplet-hard",),
+        label_smoothing=0.1,
+        color_jitter=True,
+        random_erasing=0.5,
+        batch_size=64,
+        optimizer="adam",
+        lr=3.5e-4,
+        backbone_lr_factor=1.0,
+        epochs=epochs,
+        schedule="cosine",
+        warmup_epochs=1,
+        seed=seed,
+    )
 
 
 def imagenet_embedder():
