@@ -23,6 +23,8 @@ a bag in the right hand; point or wave with the right arm."""
 _REST_ARM = 0.62  # rad, how far the arms of the rest pose are held out from hanging down
 _REST_LEG = 0.115  # rad, how far its legs are spread
 
+_TOGETHER = 0.1  # rad a finger
+
 # Degrees over the cycle: (per cent, flexion). Flexion of the ankle is upwards.
 _HIP = ((0, 28), (12, 24), (25, 12), (38, 0), (50, -9), (60, -4), (72, 17), (85, 30), (100, 28))
 _KNEE = ((0, 5), (12, 18), (25, 12), (38, 6), (50, 16), (60, 38), (72, 60), (85, 32), (95, 5), (100, 5))
@@ -197,7 +199,11 @@ def _arm(
     turns[f"lowerarm02.{side}"] = _about(fore, 0.5 * sign * roll)
     turns[f"wrist.{side}"] = _about(fore, 0.5 * sign * roll)
     knuckles = heads[f"finger5-1.{side}"] - heads[f"finger2-1.{side}"]
+    palm = np.cross(fore, knuckles)
     for finger in range(1, 6):
-        curl = (0.15 if finger == 1 else 0.12 + 0.06 * finger) * grip
+        curl = (0.15 if finger == 1 else 0.14 + 0.07 * finger) * grip
         for part in range(1, 4):
             turns[f"finger{finger}-{part}.{side}"] = _about(knuckles, sign * curl)
+        # The rest pose spreads the fingers; hanging hands hold them together.
+        together = _TOGETHER * (2.6 if finger == 1 else 3.2 - finger)
+        turns[f"finger{finger}-1.{side}"] = _about(palm, together) @ turns[f"finger{finger}-1.{side}"]
