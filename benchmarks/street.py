@@ -5,11 +5,13 @@
     python benchmarks/street.py towns  --root M --towns campus arcade    histogram, ImageNet, own training, another town's
     python benchmarks/street.py real   --root M [--ids 400] [--seeds 1]  trained on rendered people, tested on real ones (TUD)
     python benchmarks/street.py ablate [--ids 150] [--only texture ...]  the same with one ingredient taken away at a time
+    python benchmarks/street.py pixels                                   the SHA-256 of size S's pixels, drawn with numba, a town each
+    python benchmarks/street.py freeze                                   pin lists and pixels anew: only for a new Street version
 
 `--root` is what `passerby street render --benchmark M --out DIR` made. `towns`, `real` and `ablate` train MobileNetV2 from
 ImageNet weights at 128x64 with cross-entropy and triplet loss. All mAP are by the rank rule, cross-camera (Market-1501's
 convention). The real test are the two TUD videos of ../shared/data, all 18 people, the first and the second half of each track
-standing in for two cameras with a gap between; nothing of them is trained on.
+standing in for two cameras with 20 frames between; nothing of them is trained on.
 """
 
 from __future__ import annotations
@@ -175,10 +177,10 @@ def towns(root: Path, names: Sequence[str], epochs: int, work: Path) -> None:
 def real_test(work: Path):
     """The labelled real videos as queries and gallery."""
     from passerby import datasets
-    from passerby.datasets import HoldOut
+    from passerby.datasets import HoldOut, MotOptions
 
     held_out = HoldOut(test_domains=("TUD-Campus", "TUD-Stadtmitte"))
-    return datasets.read("mot", datasets.prepare(REAL, work / "tud", held_out=held_out).out)
+    return datasets.read("mot", datasets.prepare(REAL, work / "tud", held_out=held_out, mot=MotOptions(gap=20)).out)
 
 
 def some_people(split, ids: int):
@@ -214,9 +216,36 @@ def ablate(ids: int, views: int, only: Sequence[str], epochs: int, work: Path) -
         show(label, by_network(test, trained(train, work / f"run-without-{name}-{ids}", 0, epochs)))
 
 
+def pixels(workers: int) -> dict[str, str]:
+    from passerby.street.benchmark import benchmark_order, pixel_hash
+    from passerby.street.output import render_sets
+    from passerby.street.styles import TOWNS
+
+    with tempfile.TemporaryDirectory() as folder:
+        work = [(benchmark_order("S", town), Path(folder) / town) for town in TOWNS]
+        render_sets(work, renderer="numba", workers=workers)
+        return {order.town: pixel_hash(out) for order, out in work}
+
+
+def freeze(workers: int) -> None:
+    from passerby.files import write_json
+    from passerby.street import benchmark
+    from passerby.street.folder import list_hash, manifest_lines
+    from passerby.street.plan import make_plan
+    from passerby.street.styles import TOWNS
+
+    lists: dict[str, dict[str, str]] = {}
+    for size in benchmark.SIZES:
+        orders = [benchmark.benchmark_order(size, town) for town in TOWNS]
+        plans = {order.town: make_plan(order.town, order.train_ids, order.test_ids, order.views, order.seed) for order in orders}
+        lists[size] = {town: list_hash(manifest_lines(plan)) for town, plan in plans.items()}
+    target = Path(benchmark.__file__).with_name("street_v1.json")
+    write_json(target, {"lists": lists, "pixels": {"numba": pixels(workers)}})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "agree", "towns", "real", "ablate"])
+    parser.add_argument("what", choices=["speed", "agree", "towns", "real", "ablate", "pixels", "freeze"])
     parser.add_argument("--root", type=Path)
     parser.add_argument("--towns", nargs="+", default=["campus", "arcade"])
     parser.add_argument("--only", nargs="*", default=[])
@@ -236,6 +265,10 @@ def main() -> None:
             agree(given.crops)
         elif given.what == "towns":
             towns(given.root, given.towns, given.epochs, work)
+        elif given.what == "pixels":
+            print(json.dumps(pixels(given.workers), indent=2))
+        elif given.what == "freeze":
+            freeze(given.workers)
         elif given.what == "real":
             real(given.root, given.ids or 400, given.seeds, given.epochs, work)
         else:

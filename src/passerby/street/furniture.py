@@ -170,7 +170,11 @@ def _stall(eye: np.ndarray, thing: Thing) -> Built:
             Surface((x - 1.4, y - 0.9, 2.15), (2.8, 0, 0), (0, 0, -0.25), "awning", seed)]  # fmt: skip
     poles = [_pole(eye, Thing("post", x + dx, y - 0.85, seed), 2.15, 0.05) for dx in (-1.35, 1.35)]
     surfaces, blocks = _together([table, *goods, *poles])
-    return surfaces + roof, [*blocks, Block((x - 1.4, y - 0.9, 2.2), (x + 1.4, y + 0.7, 2.4))]
+    cloth = [
+        Block((x - 1.4, y - 0.92, 1.9), (x + 1.4, y - 0.88, 2.15)),
+        Block((x - 1.4, y - 0.9, 2.15), (x + 1.4, y + 0.7, 2.45)),
+    ]
+    return surfaces + roof, blocks + cloth
 
 
 def _board(eye: np.ndarray, thing: Thing) -> Built:
