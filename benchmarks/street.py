@@ -5,7 +5,7 @@
     python benchmarks/street.py towns  --root M --towns campus arcade    histogram, ImageNet, own training, another town's
     python benchmarks/street.py real   --root M [--ids 400] [--seeds 1]  trained on rendered people, tested on real ones (TUD)
     python benchmarks/street.py ablate [--ids 150] [--only texture ...]  the same with one ingredient taken away at a time
-    python benchmarks/street.py pixels                                   the SHA-256 of size S's pixels, drawn with numba, a town each
+    python benchmarks/street.py pixels                                   SHA-256 of size S's pixels, drawn with numba
     python benchmarks/street.py freeze                                   pin lists and pixels anew: only for a new Street version
 
 `--root` is what `passerby street render --benchmark M --out DIR` made. `towns`, `real` and `ablate` train MobileNetV2 from

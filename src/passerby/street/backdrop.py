@@ -122,7 +122,8 @@ class Backdrop:
             view = self.view.cropped(x0 - _RIM_PX, y0 - _RIM_PX, wide, tall, wide, tall)
             drawn = _draw(near, self.blocks, self.light, view)
             inner = (slice(_RIM_PX, _RIM_PX + height), slice(_RIM_PX, _RIM_PX + width))
-            self._tiles[(x0, y0)] = Piece(drawn.shade[inner].copy(), drawn.sunlit[inner].copy(), drawn.depth[inner].copy())
+            shade, sunlit = (part[inner].astype(np.float16) for part in (drawn.shade, drawn.sunlit))  # a city fits into memory
+            self._tiles[(x0, y0)] = Piece(shade, sunlit, drawn.depth[inner].copy())
         return self._tiles[(x0, y0)]
 
 

@@ -129,10 +129,10 @@ def _tree(eye: np.ndarray, thing: Thing) -> Built:
 
 
 def _bare_tree(eye: np.ndarray, thing: Thing) -> Built:
-    trunk, shadow = _pole(eye, thing, 5.0, 0.26)
-    boughs = [Surface((thing.x, thing.y, 2.2 + 0.5 * k), (dx, dy, 1.1), (0, 0, -0.09), "dark", k)
-              for k, (dx, dy) in enumerate(((0.9, 0.3), (-0.8, 0.5), (0.5, -0.8), (-0.6, -0.5), (0.4, 0.6)))]  # fmt: skip
-    return trunk + boughs, shadow
+    r = stream("bare tree", thing.seed)
+    trunk = _facing(eye, thing.x, thing.y, 0, 2.9, r.uniform(0.16, 0.3), "dark", thing.seed)
+    twigs = _facing(eye, thing.x, thing.y, 1.9, r.uniform(5.0, 6.5), r.uniform(2.6, 3.8), "twigs", int(r.randint(4)))
+    return [trunk, twigs], [Block((thing.x - 0.12, thing.y - 0.12, 0), (thing.x + 0.12, thing.y + 0.12, 3.2))]
 
 
 def _hedge(eye: np.ndarray, thing: Thing) -> Built:

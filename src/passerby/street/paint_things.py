@@ -7,7 +7,7 @@ from numpy.random import RandomState
 
 from passerby.street.paint import letters, noise, paint, tint
 
-__all__ = ["car_side", "fence", "leaves", "poster", "round_post", "striped"]
+__all__ = ["car_side", "fence", "leaves", "poster", "round_post", "striped", "twigs"]
 
 
 def poster(r: RandomState) -> np.ndarray:
@@ -35,6 +35,26 @@ def leaves(r: RandomState, hedge: bool) -> np.ndarray:
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     cover = (0.72 - np.hypot(x, y) + 0.22 * noise(r, height, width, 1.1)) > 0
     return np.dstack([paint(light, colour), cover])
+
+
+def twigs(r: RandomState) -> np.ndarray:
+    """The crown of a bare tree: crooked lines that run up and outwards, with holes between them."""
+    height, width = 240, 180
+    out = np.zeros((height, width, 4), np.float32)
+    out[..., :3] = np.array([0.23, 0.2, 0.18]) * r.uniform(0.8, 1.2)
+    tips = [(height - 1.0, width / 2, -np.pi / 2, 5.0)]
+    while tips:
+        y, x, angle, thick = tips.pop()
+        for _ in range(int(10 + 9 * thick)):
+            y, x, angle = y + np.sin(angle), x + np.cos(angle), angle + r.normal(0, 0.07)
+            rows, columns = (
+                slice(max(int(y), 0), max(int(y + 1), 0)),
+                slice(max(int(x - thick / 2), 0), max(int(x + thick / 2) + 1, 0)),
+            )
+            out[rows, columns, 3] = 1
+        if thick > 0.7:
+            tips += [(y, x, angle + turn + r.normal(0, 0.15), thick * r.uniform(0.55, 0.8)) for turn in (-0.45, 0.05, 0.5)]
+    return out
 
 
 def fence(r: RandomState) -> np.ndarray:

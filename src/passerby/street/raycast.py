@@ -39,7 +39,7 @@ def fill_plane(
         axes: (2, 3) edges u and v, each over its squared length: point - corner -> share of the edge.
         repeats: of the texture along u and v.
         texels_per_m: of the finest level.
-        texels: (T, 7) all mip levels one behind the other: albedo, coverage, glow.
+        texels: (T, 4 or 7) uint16, all mip levels one behind the other: albedo, coverage, and glow where there is any.
         levels: (L, 3) start, height and width of each.
         tint: factor on the albedo.
         near: nothing nearer is drawn, m.
@@ -49,7 +49,7 @@ def fill_plane(
     height_over = normal[0] * offset[0] + normal[1] * offset[1] + normal[2] * offset[2]
     start_a = axes[0, 0] * offset[0] + axes[0, 1] * offset[1] + axes[0, 2] * offset[2]
     start_b = axes[1, 0] * offset[0] + axes[1, 1] * offset[1] + axes[1, 2] * offset[2]
-    sample = np.empty(7, np.float32)
+    sample = np.zeros(7, np.float32)
     for row in range(y0, y1):
         v = (row + 0.5 - lens[3]) / lens[1]
         for column in range(x0, x1):
@@ -96,10 +96,10 @@ def _sample(texels: np.ndarray, levels: np.ndarray, a: float, b: float, level: f
         tx, ty = x - fx, y - fy
         left, top = int(fx) % width, int(fy) % height
         right, low = (left + 1) % width, (top + 1) % height
-        for k in range(7):
+        for k in range(texels.shape[1]):
             upper = texels[start + top * width + left, k] * (1 - tx) + texels[start + top * width + right, k] * tx
             lower = texels[start + low * width + left, k] * (1 - tx) + texels[start + low * width + right, k] * tx
-            out[k] += share * (upper * (1 - ty) + lower * ty)
+            out[k] += share * (upper * (1 - ty) + lower * ty) * np.float32(1 / 65535)
 
 
 @njit(cache=True)

@@ -14,11 +14,11 @@ from numpy.random import RandomState
 
 from passerby.street.paint import linear, plain
 from passerby.street.paint_ground import asphalt, cobbles, grass, gravel, planks, slabs, snow, water
-from passerby.street.paint_things import car_side, fence, leaves, poster, round_post, striped
+from passerby.street.paint_things import car_side, fence, leaves, poster, round_post, striped, twigs
 from passerby.street.paint_walls import bricks, plaster, shop, windows
 from passerby.street.seeds import stream
 
-__all__ = ["TEXTURES", "Texture", "make_texture"]
+__all__ = ["FULL_SCALE", "TEXTURES", "Texture", "make_texture"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,8 @@ class Texture:
     """A picture with its size in the world, and its mip pyramid: level k is 2^k times coarser.
 
     Attributes:
-        texels: (T, 7) float32, all levels one behind the other: linear albedo, coverage (1 solid, 0 hole), light given off.
+        texels: (T, 4) uint16, all levels one behind the other: linear albedo and coverage (full scale solid, 0 hole); with three
+            more columns, the light given off, where there is any.
         levels: (L, 3) int64: start in `texels`, height and width of each level.
         width_m: metres that one repeat covers along u; 0 stretches the picture once over the whole surface.
         height_m: the same along v.
@@ -40,6 +41,7 @@ class Texture:
     whole: bool
 
 
+FULL_SCALE = 65535
 Picture = np.ndarray | tuple[np.ndarray, np.ndarray]
 
 # name -> (metres of one repeat along u and v, 0 = stretched over the surface; painter)
@@ -64,6 +66,7 @@ TEXTURES: dict[str, tuple[float, float, Callable[[RandomState], Picture]]] = {
     "shutter": (2, 2, lambda r: np.repeat(plain(r, 0.5) * np.where(np.arange(96) % 6 < 1, 0.7, 1)[:, None, None], 1, axis=0)),
     "poster": (0, 0, poster),
     "foliage": (0, 0, lambda r: leaves(r, False)),
+    "twigs": (0, 0, twigs),
     "hedge": (2.5, 2.5, lambda r: leaves(r, True)),
     "fence": (1, 0, fence),
     "car": (0, 0, car_side),
@@ -101,6 +104,6 @@ def make_texture(name: str, seed: int) -> Texture:
     picture = painter(stream("texture", name, seed))
     display, glow = picture if isinstance(picture, tuple) else (picture, None)
     cover = display[..., 3:] if display.shape[-1] == 4 else np.ones((*display.shape[:2], 1))
-    lamps = np.zeros((*display.shape[:2], 3)) if glow is None else linear(glow)
-    texels, levels = _pyramid(np.concatenate([linear(display[..., :3]), cover, lamps], -1))
-    return Texture(texels, levels, width_m, height_m, glow is not None)
+    lamps = [] if glow is None else [linear(glow)]
+    texels, levels = _pyramid(np.concatenate([linear(display[..., :3]), cover, *lamps], -1))
+    return Texture(np.round(texels * FULL_SCALE).astype(np.uint16), levels, width_m, height_m, glow is not None)

@@ -154,7 +154,7 @@ def _film(stage: Stage, camera: Camera, scene: Scene, order: ClipOrder, out: Pat
     ):
         track = container.add_stream("libx264", rate=order.fps)
         track.width, track.height, track.pix_fmt = camera.width, camera.height, "yuv420p"
-        track.options = {"crf": "20", "preset": "veryfast"}
+        track.options = {"crf": "24", "preset": "veryfast"}
         for index in range(frames):
             picture, truth = _frame(stage, camera, scene, index, order.fps)
             lines += truth
