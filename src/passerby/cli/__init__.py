@@ -34,6 +34,9 @@ VERBS: dict[str, Verb] = {
     "embed": Verb("embed", "turn images into embeddings with a trained model"),
     "evaluate": Verb("evaluate", "Rank-1/5/10, mAP, mINP with their convention, per camera pair, with intervals"),
     "plot ranking": Verb("plot_ranking", "best, median and worst queries with what was found for them"),
+    "street list": Verb("street_list", "towns of rendered people, the cameras of one, the people of a rendered folder"),
+    "street render": Verb("street_render", "render people of a town, or the Street-v1 benchmark, as a data set"),
+    "street video": Verb("street_video", "film a town's cameras, with MOT ground truth"),
     "plot curves": Verb("plot_curves", "training curves of one or several runs"),
 }
 

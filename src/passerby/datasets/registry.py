@@ -19,6 +19,7 @@ from passerby.datasets.market_style import MARKET_STYLE
 from passerby.datasets.mot import MOT
 from passerby.datasets.msmt17 import MSMT17, MSMT17_TRAINVAL, MSMT17_V2, MSMT17_V2_TRAINVAL
 from passerby.datasets.prepared import DATASET_FILE, Card, read_card
+from passerby.datasets.street import STREET
 from passerby.datasets.veri import VERI776
 from passerby.datasets.walking import image_files, shown, subfolders
 from passerby.errors import DataError, UsageError, listing, nearest
@@ -39,6 +40,7 @@ DATASETS: dict[str, Layout] = {
     "cuhk03-classic-detected": CUHK03_DETECTED,
     "cuhk03-classic-labeled": CUHK03_LABELED,
     "veri776": VERI776,
+    "street": STREET,
     "market1501": MARKET1501,
     "market1501-500k": MARKET1501_500K,
     "dukemtmc": DUKEMTMC,

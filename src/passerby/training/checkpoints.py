@@ -37,6 +37,9 @@ class Stateful(Protocol):
         ...
 
 
+_AFTER_DAMAGE = "Remove it to go on from an older one where there is one, or start a new run in another folder."
+
+
 class Checkpoints:
     """The checkpoint files of one run: ``checkpoints/step-00000123.pt``."""
 
@@ -78,16 +81,12 @@ class Checkpoints:
             ArtefactError: no checkpoint, damaged, or of a newer passerby.
         """
         if not zipfile.is_zipfile(path):  # torch would take anything else for its format of before 1.6
-            raise ArtefactError(
-                f"{path} is cut short or is no checkpoint. Remove it to go on from an older one where there is one, or start a new run in another folder."
-            )
+            raise ArtefactError(f"{path} is cut short or is no checkpoint. {_AFTER_DAMAGE}")
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ArtefactError(
-                f"{path} cannot be read as a checkpoint ({reason}). Remove it to go on from an older one where there is one, or start a new run in another folder."
-            ) from error
+            raise ArtefactError(f"{path} cannot be read as a checkpoint ({reason}). {_AFTER_DAMAGE}") from error
         if not isinstance(content, dict) or not isinstance(content.get("format"), int):
             raise ArtefactError(f'{path} is no checkpoint of a training run: it lacks the entry "format".')
         if content["format"] > FORMAT:

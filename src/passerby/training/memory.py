@@ -18,9 +18,9 @@ def keep_freed_memory() -> bool:
 
     Networks on a CPU allocate and free the same large blocks in every batch, and by default every one of their pages is asked for
     and cleared anew. On a virtual machine that doubled the time of MobileNetV2 at 64 images a batch, and cost 3 to 10 % of a
-    training step. The price: the process keeps the memory of its largest moment until it ends. It changes the whole process, so it
-    is for programs (`processes` and `passerby embed` call it), and it does nothing where another allocator or setting was chosen,
-    or where the C library is not glibc.
+    training step. The price: the process keeps the memory of its largest moment until it ends. It changes the whole process, so
+    it is for programs (`processes` and `passerby embed` call it), and it does nothing where another allocator or setting was
+    chosen, or where the C library is not glibc.
 
     Returns:
         Whether it took effect.

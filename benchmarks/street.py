@@ -1,0 +1,281 @@
+"""What the rendered street costs, whether it is a re-ID problem, and what it teaches about real people.
+
+    python benchmarks/street.py speed  [--ids 60] [--workers 2]          crops a second and memory, GL and numba in turn; size S
+    python benchmarks/street.py agree  [--crops 48]                      GL against numba before the camera degrades anything
+    python benchmarks/street.py towns  --root M --towns campus arcade    histogram, ImageNet, own training, another town's
+    python benchmarks/street.py real   --root M [--ids 400] [--seeds 1]  trained on rendered people, tested on real ones (TUD)
+    python benchmarks/street.py ablate [--ids 150] [--only texture ...]  the same with one ingredient taken away at a time
+    python benchmarks/street.py pixels                                   SHA-256 of size S's pixels, drawn with numba
+    python benchmarks/street.py freeze                                   pin lists and pixels anew: only for a new Street version
+
+`--root` is what `passerby street render --benchmark M --out DIR` made. `towns`, `real` and `ablate` train MobileNetV2 from
+ImageNet weights at 128x64 with cross-entropy and triplet loss. All mAP are by the rank rule, cross-camera (Market-1501's
+convention). The real test are the two TUD videos of ../shared/data, all 18 people, the first and the second half of each track
+standing in for two cameras with 20 frames between; nothing of them is trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+REAL = HERE.parent.parent / "shared" / "data"
+
+
+def speed(ids: int, workers: int) -> None:
+    """Each run is a process of its own, so that its memory can be told; the first one fills the compiler's cache."""
+    program = (
+        "import sys, json, time, resource; from pathlib import Path\n"
+        "from passerby.street.folder import Order; from passerby.street.output import render_set\n"
+        "town, ids, out, renderer, workers = sys.argv[1:]\n"
+        "order = Order(town, int(ids) // 2, int(ids) // 2, 12, 5)\n"
+        "done = render_set(order, Path(out), renderer=renderer, workers=int(workers))\n"
+        "used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
+        "cpu = sum(use.ru_utime + use.ru_stime for use in used)\n"
+        "print(json.dumps([done.crops, done.seconds, cpu, used[0].ru_maxrss / 1024, used[1].ru_maxrss / 1024]))\n"
+    )
+    print(f"{'renderer':<9}{'town':<9}{'crops':>6}{'crops/s':>9}{'CPU ms':>8}{'MB, all processes':>19}")
+    for renderer in ("numba", "gl"):
+        for number, (town, people) in enumerate((("harbour", 4), ("campus", ids), ("winter", ids))):
+            with tempfile.TemporaryDirectory() as folder:
+                words = [sys.executable, "-c", program, town, str(people), folder + "/out", renderer, str(workers)]
+                said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            crops, seconds, cpu, parent_mb, child_mb = json.loads(said)
+            if number:
+                memory = parent_mb + workers * child_mb
+                print(f"{renderer:<9}{town:<9}{crops:>6}{crops / seconds:>9.1f}{1000 * cpu / crops:>8.0f}{memory:>19.0f}")
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        words = ["-m", "passerby", "street", "render", "--benchmark", "S", "--out", folder + "/s", "--workers", str(workers)]
+        subprocess.run([sys.executable, *words, "--renderer", "numba"], capture_output=True, check=True)
+        print(f"Street-v1 S, whole command, numba: {time.perf_counter() - begin:.1f} s")
+
+
+def agree(crops: int) -> None:
+    from passerby.street.plan import make_plan
+    from passerby.street.render import open_renderer, to_display
+    from passerby.street.stage import Stage
+
+    differences = []
+    for town in ("campus", "winter", "harbour"):
+        plan = make_plan(town, 6, 6, 8, 2)
+        stages = [Stage(plan.scenes[0].town, open_renderer(name)) for name in ("gl", "numba")]
+        for crop in plan.crops[:: max(1, 3 * len(plan.crops) // crops)]:
+            shots = [stage.crop(crop, plan.scene_of(crop))[1] for stage in stages]
+            one, other = (to_display(shot.light * shot.gain).astype(int) for shot in shots)
+            differences.append(float(np.abs(one - other).mean()))
+    print(
+        f"{len(differences)} crops: mean absolute difference of 255 {np.mean(differences):.3f}, worst crop {max(differences):.3f}"
+    )
+
+
+def histogram(path: Path) -> np.ndarray:
+    """Six stripes of 8x4x4 HSV bins, Hellinger kernel."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("HSV"), np.int32)
+    stripes = np.array_split(pixels, 6)
+    counts = [np.histogramdd(stripe.reshape(-1, 3), (8, 4, 4), ((0, 256),) * 3)[0].ravel() for stripe in stripes]
+    return np.concatenate([np.sqrt(count / count.sum()) for count in counts]).astype(np.float32)
+
+
+def by_histogram(data):
+    from passerby.embedder import Numbering
+    from passerby.embeddings import Embeddings
+    from passerby.metrics import evaluate
+
+    numbering = Numbering.of(data.query, data.gallery)
+    sides = []
+    for split in (data.query, data.gallery):
+        pids = np.array([numbering.pids[record.domain, record.pid] for record in split])
+        camids = np.array([numbering.camids[record.camera] for record in split])
+        names = np.array([str(record.path) for record in split])
+        sides.append(Embeddings(np.stack([histogram(record.path) for record in split]), pids, camids, names))
+    return evaluate(*sides)
+
+
+def by_network(data, embedder):
+    from passerby.embedder import Numbering, embed
+    from passerby.metrics import evaluate
+
+    numbering = Numbering.of(data.query, data.gallery)
+    return evaluate(*(embed(embedder, split, numbering=numbering) for split in (data.query, data.gallery)))
+
+
+def config(seed: int, epochs: int):
+    from passerby.recipes.baseline import Config
+
+    return Config(
+        backbone="mobilenet_v2",
+        height=128,
+        width=64,
+        last_stride=1,
+        head="bnneck",
+        losses=("triplet-hard",),
+        label_smoothing=0.1,
+        color_jitter=True,
+        random_erasing=0.5,
+        batch_size=64,
+        optimizer="adam",
+        lr=3.5e-4,
+        backbone_lr_factor=1.0,
+        epochs=epochs,
+        schedule="cosine",
+        warmup_epochs=1,
+        seed=seed,
+    )
+
+
+def imagenet_embedder():
+    from passerby.embedder import Embedder, EmbeddingRule
+    from passerby.recipes import baseline
+
+    start = config(0, 1)
+    return Embedder(
+        baseline.build_model(start, 2).without_classifier(), baseline.preprocess(start), EmbeddingRule(kind="feature")
+    )
+
+
+def trained(train, run: Path, seed: int, epochs: int):
+    """An embedder trained on a split alone."""
+    from passerby import artefact
+    from passerby.recipes import baseline
+    from passerby.records import ReidData
+
+    return artefact.load(
+        baseline.train(config(seed, epochs), ReidData("street", train=train), run, workers=0, resume=run.exists())
+    )
+
+
+def show(label: str, scores) -> None:
+    print(f"  {label:<34} mAP {scores.map:.3f}  rank-1 {scores.cmc[0]:.3f}  ({scores.num_valid} queries)", flush=True)
+
+
+def towns(root: Path, names: Sequence[str], epochs: int, work: Path) -> None:
+    from passerby import datasets
+
+    sets = {name: datasets.read("street", root / name) for name in names}
+    for name, data in sets.items():
+        print(f"{name}: {len(data.train)} training images; {len(data.query)} queries, {len(data.gallery)} gallery images")
+        show("six-stripe HSV histogram", by_histogram(data))
+        show("ImageNet MobileNetV2", by_network(data, imagenet_embedder()))
+        for teacher in names:
+            label = "trained on its own people" if teacher == name else f"trained on {teacher}"
+            show(label, by_network(data, trained(sets[teacher].train, work / f"town-{teacher}", 0, epochs)))
+
+
+def real_test(work: Path):
+    """The labelled real videos as queries and gallery."""
+    from passerby import datasets
+    from passerby.datasets import HoldOut, MotOptions
+
+    held_out = HoldOut(test_domains=("TUD-Campus", "TUD-Stadtmitte"))
+    return datasets.read("mot", datasets.prepare(REAL, work / "tud", held_out=held_out, mot=MotOptions(gap=20)).out)
+
+
+def some_people(split, ids: int):
+    """The first `ids` people of every town, so many that all towns give the same share."""
+    from passerby.records import Split
+
+    domains = sorted({record.domain for record in split})
+    kept = set()
+    for domain in domains:
+        kept |= {(domain, pid) for pid in sorted({r.pid for r in split if r.domain == domain})[: ids // len(domains)]}
+    return Split(tuple(record for record in split if (record.domain, record.pid) in kept))
+
+
+def real(root: Path, ids: int, seeds: int, epochs: int, work: Path) -> None:
+    from passerby import datasets
+
+    test, train = real_test(work), some_people(datasets.read("street", root).train, ids)
+    print(f"real test: {len(test.query)} queries, {len(test.gallery)} gallery images; {len(train)} rendered training images")
+    show("six-stripe HSV histogram", by_histogram(test))
+    show("ImageNet MobileNetV2", by_network(test, imagenet_embedder()))
+    for seed in range(seeds):
+        show(f"rendered people only, seed {seed}", by_network(test, trained(train, work / f"real-{ids}-{seed}", seed, epochs)))
+
+
+def ablate(ids: int, views: int, only: Sequence[str], epochs: int, work: Path) -> None:
+    from street_ablations import ABLATIONS, render_without
+
+    test = real_test(work)
+    show("ImageNet MobileNetV2", by_network(test, imagenet_embedder()))
+    for name in ("nothing", *(only or ABLATIONS)):
+        train = render_without(name, work / f"without-{name}", ids, views)
+        label = "everything as it is" if name == "nothing" else f"without {name}"
+        show(label, by_network(test, trained(train, work / f"run-without-{name}-{ids}", 0, epochs)))
+
+
+def pixels(workers: int) -> dict[str, str]:
+    from passerby.street.benchmark import benchmark_order, pixel_hash
+    from passerby.street.output import render_sets
+    from passerby.street.styles import TOWNS
+
+    with tempfile.TemporaryDirectory() as folder:
+        work = [(benchmark_order("S", town), Path(folder) / town) for town in TOWNS]
+        render_sets(work, renderer="numba", workers=workers)
+        return {order.town: pixel_hash(out) for order, out in work}
+
+
+def freeze(workers: int) -> None:
+    from passerby.files import write_json
+    from passerby.street import benchmark
+    from passerby.street.folder import list_hash, manifest_lines
+    from passerby.street.plan import make_plan
+    from passerby.street.styles import TOWNS
+
+    lists: dict[str, dict[str, str]] = {}
+    for size in benchmark.SIZES:
+        orders = [benchmark.benchmark_order(size, town) for town in TOWNS]
+        plans = {order.town: make_plan(order.town, order.train_ids, order.test_ids, order.views, order.seed) for order in orders}
+        lists[size] = {town: list_hash(manifest_lines(plan)) for town, plan in plans.items()}
+    target = Path(benchmark.__file__).with_name("street_v1.json")
+    write_json(target, {"lists": lists, "pixels": {"numba": pixels(workers)}})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["speed", "agree", "towns", "real", "ablate", "pixels", "freeze"])
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--towns", nargs="+", default=["campus", "arcade"])
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--ids", type=int)
+    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--crops", type=int, default=48)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--work", type=Path, help="folder for runs; kept, and gone on with (default: a temporary one)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = given.work or Path(folder)
+        if given.what == "speed":
+            speed(given.ids or 60, given.workers)
+        elif given.what == "agree":
+            agree(given.crops)
+        elif given.what == "towns":
+            towns(given.root, given.towns, given.epochs, work)
+        elif given.what == "pixels":
+            print(json.dumps(pixels(given.workers), indent=2))
+        elif given.what == "freeze":
+            freeze(given.workers)
+        elif given.what == "real":
+            real(given.root, given.ids or 400, given.seeds, given.epochs, work)
+        else:
+            ablate(given.ids or 150, given.views, given.only, given.epochs, work)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(f"CPU of this process {used.ru_utime + used.ru_stime:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

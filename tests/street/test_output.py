@@ -1,0 +1,144 @@
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from passerby.errors import DataError, UsageError
+from passerby.street.folder import Order, read_manifest
+from passerby.street.output import _Job, _work, preview, render_set
+from passerby.street.plan import make_plan
+from passerby.street.render import open_renderer
+
+ORDER = Order("market", 1, 2, 4, 0, clouds="both", cloud_height=32)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    out = tmp_path_factory.mktemp("street") / "market"
+    return render_set(ORDER, out, renderer="numba")
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_the_folder_is_in_market_layout_and_whole(rendered):
+    crops = read_manifest(rendered.folder)
+    assert (rendered.crops, rendered.made, rendered.people, rendered.renderer) == (12, 12, 3, "numba")
+    assert {path.name for path in rendered.folder.iterdir()} == {
+        "bounding_box_train", "query", "bounding_box_test", "clouds", "manifest.jsonl", "people.json", "street.json",
+    }  # fmt: skip
+    for crop in crops:
+        with Image.open(rendered.folder / crop.folder / crop.name) as image:
+            assert image.size == (128, 256)
+            assert np.asarray(image).std() > 5
+    assert len(list(rendered.folder.glob("*/*.jpg"))) == 12
+
+
+def test_people_are_saved_and_can_be_read_again(rendered):
+    from passerby.street.bodies import Person
+
+    people = json.loads((rendered.folder / "people.json").read_text())
+    assert set(people) == {"1", "2", "3"}
+    assert all(
+        Person.from_json(record).to_json() == Person.from_json(json.loads(json.dumps(record))).to_json()
+        for record in people.values()
+    )
+
+
+def test_every_crop_has_its_cloud_in_both_forms(rendered):
+    for crop in read_manifest(rendered.folder):
+        stem = rendered.folder / "clouds" / crop.folder / crop.name
+        with np.load(f"{stem}.npz") as content:
+            assert content["xyz"].shape == (32 * 16, 3) and content["surface"] > 20
+            assert np.abs(content["xyz"][: content["surface"]]).max() < 1.6
+        assert len(Path(f"{stem}.obj").read_text().splitlines()) == 32 * 16 + 1
+
+
+def test_a_finished_run_draws_nothing_again(rendered):
+    before = {path: path.stat().st_mtime_ns for path in rendered.folder.glob("*/*.jpg")}
+    again = render_set(ORDER, rendered.folder, renderer="numba")
+    assert again.made == 0
+    assert before == {path: path.stat().st_mtime_ns for path in rendered.folder.glob("*/*.jpg")}
+
+
+def test_several_processes_and_a_resumed_run_make_the_same_bytes(rendered, tmp_path):
+    order = ORDER
+    out = tmp_path / "market"
+    render_set(order, out, renderer="numba", workers=2)
+    removed = sorted(out.glob("*/*.jpg"))[::2]
+    for path in removed:
+        path.unlink()
+    assert render_set(order, out, renderer="numba").made == len(removed)
+    assert files(out) == files(rendered.folder)
+
+
+def test_a_killed_run_leaves_only_whole_images_and_goes_on(rendered, tmp_path):
+    out = tmp_path / "market"
+    code = (
+        "from pathlib import Path; from passerby.street.folder import Order; from passerby.street.output import render_set;"
+        f"render_set(Order('market', 1, 2, 4, 0, clouds='both', cloud_height=32), Path({str(out)!r}), renderer='numba')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ) as run:
+        deadline = time.monotonic() + 60
+        while len(list(out.glob("*/[0-9]*.jpg"))) < 3 and run.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        run.send_signal(signal.SIGKILL)
+    for path in out.glob("*/[0-9]*.jpg"):
+        with Image.open(path) as image:
+            image.load()
+    render_set(ORDER, out, renderer="numba")
+    whole = {name: content for name, content in files(out).items() if not Path(name).name.startswith(".")}
+    assert whole == files(rendered.folder)
+
+
+def test_an_error_in_a_process_is_passed_on_as_one_line(tmp_path):
+    (tmp_path / "query").write_text("in the way")
+    (tmp_path / "bounding_box_test").write_text("in the way")
+    plan = make_plan("market", 0, 1, 2, 0)
+    said = queue.Queue()
+    _work([_Job(Order("market", 0, 1, 2, 0), tmp_path, "numba", plan.crops, plan.scenes)], said)
+    kind, text = said.get_nowait()
+    assert kind is DataError and "in the way" not in text and "\n" not in text
+    assert text in (f'"{tmp_path / "query"}": File exists', f'"{tmp_path / "bounding_box_test"}": File exists')
+    _work([_Job(Order("market", 0, 1, 2, 0), tmp_path / "new", "numba", plan.crops, plan.scenes)], said)
+    assert [said.get_nowait() for _ in range(3)] == [1, 1, None]
+
+
+def test_the_preview_shows_one_person_a_row(rendered):
+    path = preview(rendered.folder, read_manifest(rendered.folder), columns=4)
+    with Image.open(path) as sheet:
+        assert sheet.size == (4 * 64, 3 * 128)
+        assert np.asarray(sheet).reshape(3, 128, 4, 64, 3).std(axis=(1, 3)).min() > 1
+    path.unlink()
+
+
+def test_refusals_come_before_any_file(tmp_path):
+    with pytest.raises(UsageError, match=r'no town "atlantis"'):
+        render_set(Order("atlantis", 1, 1, 4, 0), tmp_path / "x")
+    with pytest.raises(UsageError, match=r"workers is 0: at least one process must draw"):
+        render_set(ORDER, tmp_path / "x", workers=0)
+    with pytest.raises(UsageError, match=r'renderer "vulkan" is unknown'):
+        render_set(ORDER, tmp_path / "x", renderer="vulkan")
+    assert not (tmp_path / "x").exists()
+
+
+def test_without_opengl_the_street_falls_back_and_says_so(tmp_path, monkeypatch):
+    from passerby.errors import MissingDependencyError
+    from passerby.street import render_gl
+
+    def broken(*_):
+        raise MissingDependencyError("OpenGL cannot be opened")
+
+    monkeypatch.setattr(render_gl.GLRenderer, "__init__", broken)
+    assert open_renderer("auto").name == "numba"
+    made = render_set(Order("market", 0, 1, 2, 0), tmp_path / "x")
+    assert made.renderer == "numba" and made.made == 2
