@@ -55,3 +55,13 @@ def test_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         assert np.asarray(picture).std() > 1
     assert main(["plot", "curves", str(tmp_path)]) == 1
     assert "this is not the folder of a training run" in capsys.readouterr().err
+
+
+def test_images_are_found_below_the_folder_of_the_data_set(tmp_path):
+    from passerby.cli.plot_ranking import _image_folder
+
+    (tmp_path / "data" / "images" / "x").mkdir(parents=True)
+    (tmp_path / "data" / "images" / "x" / "1.jpg").touch()
+    assert _image_folder(tmp_path / "data", "x/1.jpg") == tmp_path / "data" / "images"
+    assert _image_folder(tmp_path / "data" / "images", "x/1.jpg") == tmp_path / "data" / "images"
+    assert _image_folder(tmp_path / "data", "x/2.jpg") == tmp_path / "data"

@@ -55,7 +55,7 @@ def run(options: Options) -> None:
     convention = resolve(options.convention)
     query, gallery = Embeddings.load(options.query), Embeddings.load(options.gallery)
     scores = plot_ranking(
-        query, gallery, options.images, options.out, convention=convention, names=options.queries, each=options.each,
+        query, gallery, _image_folder(options.images, str(query.names[0])), options.out, convention=convention, names=options.queries, each=options.each,
         top=options.top, junk=options.junk, title=options.title, dpi=options.dpi,
     )  # fmt: skip
     print(f"{options.out}: Rank-1 {scores.rank(1):.2%}, mAP {scores.map:.2%}, mINP {scores.minp:.2%} ({convention.in_words()})")
@@ -63,3 +63,12 @@ def run(options: Options) -> None:
         groups = {"chosen": find_queries(query, options.queries)} if options.queries else choose_queries(scores, options.each)
         drawn = {name: [str(query.names[row]) for row in rows] for name, rows in groups.items()}
         write_json(options.json, {"picture": str(options.out), "drawn": drawn, **scores.to_dict()})
+
+
+def _image_folder(given: Path, name: str) -> Path:
+    """The folder at or below `given` that holds the image `name`; embeddings are named below the innermost folder of their data."""
+    if (given / name).is_file():
+        return given
+    depth = len(Path(name).parts)
+    found = (path for path in sorted(given.rglob(Path(name).name)) if path.parts[-depth:] == Path(name).parts)
+    return next((path.parents[depth - 1] for path in found), given)
