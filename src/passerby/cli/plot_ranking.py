@@ -54,9 +54,10 @@ def run(options: Options) -> None:
 
     convention = resolve(options.convention)
     query, gallery = Embeddings.load(options.query), Embeddings.load(options.gallery)
+    folder = _image_folder(options.images, str(query.names[0]))
     scores = plot_ranking(
-        query, gallery, _image_folder(options.images, str(query.names[0])), options.out, convention=convention, names=options.queries, each=options.each,
-        top=options.top, junk=options.junk, title=options.title, dpi=options.dpi,
+        query, gallery, folder, options.out, convention=convention, names=options.queries, each=options.each, top=options.top,
+        junk=options.junk, title=options.title, dpi=options.dpi,
     )  # fmt: skip
     print(f"{options.out}: Rank-1 {scores.rank(1):.2%}, mAP {scores.map:.2%}, mINP {scores.minp:.2%} ({convention.in_words()})")
     if options.json is not None:
@@ -66,7 +67,7 @@ def run(options: Options) -> None:
 
 
 def _image_folder(given: Path, name: str) -> Path:
-    """The folder at or below `given` that holds the image `name`; embeddings are named below the innermost folder of their data."""
+    """The folder at or below `given` that holds the image `name`: embed names images below the innermost common folder."""
     if (given / name).is_file():
         return given
     depth = len(Path(name).parts)
