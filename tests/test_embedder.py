@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from passerby.embedder import Embedder, EmbeddingRule, Numbering, bf16_is_fast, embed
+from passerby.embedder.pictures import resized
 from passerby.errors import ImageError, UsageError
 from passerby.models import Outputs
 from passerby.records import Record, Split
@@ -147,6 +148,25 @@ def test_all_kinds_of_images_give_the_same_vectors(pictures):
     np.testing.assert_allclose(embedder(array[None]), expected, atol=1e-6)
     mixed = embedder(image for image in (pictures[0], picture, array, tensor))
     np.testing.assert_allclose(mixed, expected.repeat(4, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_pictures_that_are_resized_together_are_those_of_the_transform(pictures, interpolation):
+    """Training and evaluation resize one picture at a time; the two may not differ in a single grey level."""
+    size = Preprocess(size=(32, 16), interpolation=interpolation)
+    images = [Image.open(path).convert("RGB") for path in pictures] + [Image.new("RGB", (16, 32), (3, 2, 1))]
+    assert len({image.size for image in images}) == 3
+    together = resized(images, size)
+    assert together.dtype == torch.uint8 and together.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(together, torch.stack([EvalTransform(size)(image) for image in images]))
+
+
+def test_a_decoded_batch_may_be_bytes_or_floats(pictures):
+    embedder = Embedder(Net(), SIZE)
+    batch = torch.stack([EvalTransform(SIZE)(Image.open(path).convert("RGB")) for path in pictures])
+    expected = embedder(pictures)
+    np.testing.assert_allclose(embedder.forward([batch]), expected, atol=1e-6)
+    np.testing.assert_allclose(embedder.forward([normalise(batch, SIZE)]), expected, atol=1e-6)
 
 
 def test_no_image_gives_no_row():

@@ -1,4 +1,4 @@
-"""A network that embeds: pictures are decoded and resized to uint8 in threads; only whole batches become floats."""
+"""A network that embeds: pictures are decoded and made its input in threads, and it sees them batch by batch."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from passerby.embedder.pictures import ImageLike, each, picture
+from passerby.embedder.pictures import ImageLike, each, picture, resized
 from passerby.embedder.rule import EmbeddingRule
 from passerby.errors import UsageError, nearest
 from passerby.training.distributed import resolve_device
-from passerby.transforms import EvalTransform, Preprocess, normalise
+from passerby.transforms import Preprocess, normalise
 
 __all__ = ["PRECISIONS", "Embedder", "bf16_is_fast"]
 
 _DEFAULT_RULE = EmbeddingRule()
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-_SLICE = 8  # images a task of a decoding thread: few enough to share a batch out, enough to make handing over cheap
-_PIECE = 4  # images that are normalised at a time on a CPU
+_SLICE = (
+    8  # images a task of a decoding thread: few enough to share a batch out and to stay in the cache, enough to be quick together
+)
 _SIZE_ERRORS = (RuntimeError, AssertionError, ValueError)  # what networks raise on a size that they are not made for
 
 
@@ -85,7 +86,7 @@ class Embedder:
         sizes = [preprocess.size] if rule.compound else [_scaled(preprocess.size, scale) for scale in rule.scales]
         if rule.scales != (1.0,):
             self._try_scales()
-        self._transforms = [EvalTransform(replace(preprocess, size=size)) for size in sizes]
+        self._sizes = [replace(preprocess, size=size) for size in sizes]
 
     @property
     def dim(self) -> int:
@@ -128,28 +129,41 @@ class Embedder:
         self.model.eval()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
             source = iter(images)
-            waiting: deque[list[Future[list[list[Tensor]]]]] = deque()
+            waiting: deque[tuple[list[Tensor], list[Future[None]]]] = deque()
             try:
                 while True:
                     while len(waiting) < self._ready and (batch := list(islice(source, self.batch_size))):
-                        slices = [batch[start : start + _SLICE] for start in range(0, len(batch), _SLICE)]
-                        waiting.append([pool.submit(self._decode, images) for images in slices])
+                        waiting.append(self._handed_out(batch, pool))
                     if not waiting:
                         return
-                    decoded = [image for future in waiting.popleft() for image in future.result()]
-                    yield self.forward([_stacked(scale) for scale in zip(*decoded, strict=True)])
+                    scales, tasks = waiting.popleft()
+                    for task in tasks:
+                        task.result()
+                    yield self.forward(scales)
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _decode(self, images: Sequence[ImageLike]) -> list[list[Tensor]]:
-        return [[transform(shown) for transform in self._transforms] for shown in map(picture, images)]
+    def _handed_out(self, batch: Sequence[ImageLike], pool: ThreadPoolExecutor) -> tuple[list[Tensor], list[Future[None]]]:
+        """Room for one batch, a tensor a scale, and the tasks that fill it."""
+        # On a CPU the threads normalise too, a few images at a time: the intermediate results of a whole batch are so large that
+        # the system would hand out and take back their pages in every batch. A GPU gets the uint8, a quarter of the bytes.
+        dtype = torch.float32 if self.device.type == "cpu" else torch.uint8
+        scales = [torch.empty(len(batch), *own.size, 3, dtype=dtype).permute(0, 3, 1, 2) for own in self._sizes]
+        starts = range(0, len(batch), _SLICE)
+        return scales, [pool.submit(self._fill, batch[start : start + _SLICE], scales, start) for start in starts]
+
+    def _fill(self, images: Sequence[ImageLike], scales: Sequence[Tensor], start: int) -> None:
+        pictures = [picture(image) for image in images]
+        for room, own in zip(scales, self._sizes, strict=True):
+            pixels = resized(pictures, own)
+            room[start : start + len(images)] = normalise(pixels, own) if room.is_floating_point() else pixels
 
     @torch.inference_mode()
     def forward(self, scales: Sequence[Tensor]) -> np.ndarray:
         """Embed one batch that is already decoded.
 
         Args:
-            scales: (B, 3, h, w) uint8, one tensor a scale of the rule (one only with ``compound``).
+            scales: (B, 3, h, w), one tensor a scale of the rule (one only with ``compound``); uint8, or normalised float32.
 
         Returns:
             (B, D) float32.
@@ -176,27 +190,14 @@ class Embedder:
             yield inputs
 
     def _floats(self, batch: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 -> the network's input on its device."""
-        if self.device.type != "cpu":
-            return normalise(batch.to(self.device, non_blocking=True), self.preprocess)
-        # A few images at a time: the intermediate results of a whole batch are so large that the system hands out and takes back
-        # their memory page by page in every batch, which costs seven times as much as the arithmetic.
-        count, _, height, width = batch.shape
-        inputs = torch.empty(count, height, width, 3).permute(0, 3, 1, 2)
-        for start in range(0, count, _PIECE):
-            inputs[start : start + _PIECE] = normalise(batch[start : start + _PIECE], self.preprocess)
-        return inputs
+        batch = batch.to(self.device, non_blocking=True)
+        return batch if batch.is_floating_point() else normalise(batch, self.preprocess)
 
     def _normalised(self, total: Tensor) -> Tensor:
         if not self.rule.normalise:
             return total
         own = getattr(self.model, "normalise_embedding", None)
         return own(total) if own is not None and self.rule.kind == "embedding" else F.normalize(total)
-
-
-def _stacked(images: Sequence[Tensor]) -> Tensor:
-    """(3, H, W) tensors as one batch in channels-last memory, in which decoders give them and convolutions want them."""
-    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from passerby.datasets.images import read_image
 from passerby.errors import ImageError
+from passerby.transforms import Preprocess
 
-__all__ = ["ImageLike", "each", "picture"]
+__all__ = ["ImageLike", "each", "picture", "resized"]
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | Tensor"
 """A file, a PIL image, an (H, W, 3) uint8 array, or a (3, H, W) tensor (uint8, or float from 0 to 1)."""
@@ -65,3 +67,25 @@ def _array(image: Tensor) -> np.ndarray:
     elif image.dtype != torch.uint8:
         raise ImageError(f"a tensor of type {image.dtype} is no image: give uint8, or float from 0 to 1.")
     return np.ascontiguousarray(image.to(torch.uint8).permute(1, 2, 0).numpy())
+
+
+def resized(pictures: Sequence[Image.Image], preprocess: Preprocess) -> Tensor:
+    """Pictures at the network's size, bit for bit as `EvalTransform` makes them; those of one size are resized together.
+
+    Args:
+        pictures: RGB, one or more.
+        preprocess: size and filter.
+
+    Returns:
+        (N, 3, H, W) uint8 in channels-last memory.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for position, shown in enumerate(pictures):
+        groups.setdefault(shown.size, []).append(position)
+    made = torch.empty(len(pictures), *preprocess.size, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
+    for (width, height), positions in groups.items():
+        pixels = torch.from_numpy(np.stack([np.asarray(pictures[position]) for position in positions])).permute(0, 3, 1, 2)
+        if (height, width) != preprocess.size:
+            pixels = F.interpolate(pixels, preprocess.size, mode=preprocess.interpolation, antialias=True, align_corners=False)
+        made[positions] = pixels
+    return made
