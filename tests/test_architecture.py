@@ -19,6 +19,7 @@ FLOORS = [
     {"embedder"},
     {"artefact"},
     {"validation"},
+    {"running"},
     {"recipes"},
     {"gallery", "video"},
     {"plots", "report"},

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 from passerby.datasets.images import read_image
 from passerby.errors import DataError, PasserbyError, UsageError, listing
 from passerby.records import Record, Split
+from passerby.samplers import Sampler
 
-__all__ = ["Batch", "EpochBatches", "EvalLoader", "TrainLoader", "Transform", "labels_of"]
+__all__ = ["Batch", "EvalLoader", "JoinedLoader", "TrainLoader", "Transform", "labels_of"]
 
 
 class Transform(Protocol):
@@ -24,18 +25,6 @@ class Transform(Protocol):
 
     def __call__(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
         """One image's tensor; every random choice comes from `generator`."""
-        ...
-
-
-class EpochBatches(Protocol):
-    """What a loader asks of a sampler: any of `passerby.samplers`, or a recipe's own."""
-
-    def __len__(self) -> int:
-        """Batches an epoch, the same in every epoch."""
-        ...
-
-    def epoch(self, number: int) -> list[list[int]]:
-        """This process's batches of positions of the 0-based epoch `number`."""
         ...
 
 
@@ -93,7 +82,7 @@ class TrainLoader:
         split: Split,
         label_map: Mapping[tuple[str, int], int],
         transform: Transform,
-        sampler: EpochBatches,
+        sampler: Sampler,
         *,
         seed: int,
         workers: int = 0,
@@ -131,6 +120,43 @@ class TrainLoader:
         batches = self.sampler.epoch(number)
         keys = [_keys(positions, (self.seed, number, i)) for i, positions in enumerate(batches) if i >= start]
         return self._columns.batches(batches[start:], self._images.in_order(keys))
+
+
+@dataclass(frozen=True)
+class JoinedLoader:
+    """Batches of one loader beside batches of others: ``(own, other, ...)``. The first one's length is the epoch.
+
+    The others begin anew when they run out, in another order, whatever the length of an epoch. What they give depends on the
+    epoch and the batch alone, so a run resumes in the middle of either.
+
+    Attributes:
+        loader: decides how long an epoch is.
+        beside: give one batch each beside every batch of `loader`.
+        first: 0-based epoch in which the others join; before it the batches of `loader` come alone.
+    """
+
+    loader: TrainLoader
+    beside: tuple[TrainLoader, ...]
+    first: int = 0
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch | tuple[Batch, ...]]:
+        """The batches of the 0-based epoch `number`, from the 0-based batch `start` on."""
+        own = self.loader.epoch(number, start)
+        if number < self.first:
+            return own
+        position = number * len(self.loader) + start
+        return zip(own, *(_endless(loader, position) for loader in self.beside), strict=False)
+
+
+def _endless(loader: TrainLoader, position: int) -> Iterator[Batch]:
+    """The batches of epoch after epoch, from the batch `position` of all of them on."""
+    length = len(loader)
+    while True:
+        yield from loader.epoch(position // length, position % length)
+        position += length - position % length
 
 
 class EvalLoader:

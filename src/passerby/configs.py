@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -12,7 +13,7 @@ import yaml
 from passerby.errors import UsageError, nearest
 from passerby.files import write_text
 
-__all__ = ["merged", "plain", "read_yaml", "write_yaml"]
+__all__ = ["check_in_use", "check_ranges", "merged", "plain", "read_yaml", "write_yaml"]
 
 C = TypeVar("C")
 
@@ -85,3 +86,36 @@ def plain(config: Any) -> dict[str, Any]:
         return value
 
     return simple(asdict(config))
+
+
+def check_ranges(config: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse numbers that an option cannot have; None passes.
+
+    Args:
+        config: a dataclass.
+        ranges: option -> (least allowed, below this).
+
+    Raises:
+        UsageError: a number out of its range, or not finite.
+    """
+    for name, (least, below) in ranges.items():
+        value = getattr(config, name)
+        if value is not None and not (math.isfinite(value) and least <= value < below):
+            allowed = f"{least:g} or more" + ("" if below == math.inf else f", and below {below:g}")
+            raise UsageError(f"{name} is {value}: allowed is {allowed}.")
+
+
+def check_in_use(config: C, only_with: Mapping[str, tuple[str, Callable[[C], bool]]]) -> None:
+    """Refuse an option that was changed and would do nothing.
+
+    Args:
+        config: a dataclass with defaults.
+        only_with: option -> (what it acts with, in words; whether the configuration has that).
+
+    Raises:
+        UsageError: an option differs from its default and does not act.
+    """
+    defaults = {field.name: field.default for field in fields(config)}  # type: ignore[arg-type]
+    for name, (needed, condition) in only_with.items():
+        if getattr(config, name) != defaults[name] and not condition(config):
+            raise UsageError(f"{name} is {getattr(config, name)}, but it acts only with {needed}. Leave it out, or add that.")

@@ -121,6 +121,7 @@ def test_a_corrupted_manifest_is_one_line(capsys, tmp_path):
         str(out),
     )
     assert main(words) == 0
+    capsys.readouterr()  # a slow machine shows progress
     (out / "manifest.jsonl").write_text("{}\n")
     status, text = refusal(capsys, *words)
     assert status == 1 and "is corrupted: its 1 lines are not the list that street.json was written for" in text

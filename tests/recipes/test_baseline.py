@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from passerby import running
 from passerby.artefact import load, read_artefact
 from passerby.batches import Batch
 from passerby.embedder import embed
 from passerby.errors import ArtefactError, DataError, UsageError
 from passerby.losses import LOSSES
 from passerby.metrics import evaluate
-from passerby.recipes import baseline
 from passerby.recipes.baseline import BaselineStep, Config, build_model, make_loader, train
 from passerby.records import Record, ReidData, Split
 from passerby.training import load_history
@@ -163,7 +163,7 @@ def test_pair_losses_bring_their_sampler(colours: ReidData):
 
 
 def test_held_out_images_are_one_a_person_and_measured(colours: ReidData, tmp_path: Path):
-    chosen, val = baseline.hold_out(colours.train)
+    chosen, val = running.hold_out_first(colours.train)
     assert len(val) == 6 and len(chosen) + len(val) == len(colours.train)
     assert val.identities == colours.train.identities
     only_train = ReidData("colours", train=colours.train)
@@ -240,7 +240,7 @@ def test_a_run_too_short_for_generated_images_is_refused(colours: ReidData, tmp_
 
 def test_an_empty_folder_of_generated_images_is_named(colours: ReidData, tmp_path: Path):
     config = replace(SMALL, epochs=10, generated=tmp_path, generated_weight=0.1)
-    with pytest.raises(DataError, match="holds no image: give the folder of the generated images"):
+    with pytest.raises(DataError, match="holds no image: give a folder with images"):
         make_loader(config, colours.train, colours.train.label_map(), 0)
 
 
@@ -254,12 +254,12 @@ def test_training_needs_training_images(colours: ReidData, tmp_path: Path):
 
 def test_junk_and_distractors_are_no_classes(colours: ReidData):
     strangers = Split(tuple(replace(record, pid=pid) for record, pid in zip(colours.train[:2], (-1, 0), strict=True)))
-    data = baseline.fit_to_train(replace(colours, train=Split(colours.train.records + strangers.records)))
+    data = running.fit_to_train(replace(colours, train=Split(colours.train.records + strangers.records)))
     assert data.train == colours.train and data.notes == colours.notes
 
 
 def test_people_who_are_trained_on_and_tested_on_are_told(colours: ReidData):
-    data = baseline.fit_to_train(replace(colours, query=colours.train[:1]))
+    data = running.fit_to_train(replace(colours, query=colours.train[:1]))
     assert data.notes[-1] == "1 of 1 query people were trained on: the numbers are too high"
 
 

@@ -17,7 +17,6 @@ from passerby.recipes.baseline import (
     augmentation,
     average_of,
     build_model,
-    hold_out,
     learning_rate,
     make_loader,
     make_sampler,
@@ -26,6 +25,7 @@ from passerby.recipes.baseline import (
     train,
 )
 from passerby.records import ReidData
+from passerby.running import hold_out_first
 from passerby.training import load_history
 
 BASE = Config(backbone="osnet_x0_25", weights="scratch", height=64, width=32, pad_px=2, batch_size=8, epochs=10)
@@ -156,7 +156,7 @@ def test_the_log_and_the_checkpoints_follow_their_options(colours: ReidData, tmp
 
 
 def test_held_out_people_keep_an_image_to_train_on(colours: ReidData):
-    chosen, val = hold_out(colours.train)
+    chosen, val = hold_out_first(colours.train)
     assert not set(chosen) & set(val)
     assert len(make_loader(BASE, chosen, colours.train.label_map(), 0)) == len(chosen) // 8
 

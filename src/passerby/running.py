@@ -1,0 +1,160 @@
+"""What every recipe does around `fit`: settle what is trained on, measure for the log, write the settings and the artefact."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from passerby.artefact import Artefact, provenance, save_artefact
+from passerby.configs import plain, write_yaml
+from passerby.embedder import EmbeddingRule
+from passerby.errors import DataError
+from passerby.files import write_json
+from passerby.metrics import MARKET1501, Convention
+from passerby.models import ModelConfig, ReidModel
+from passerby.records import ReidData, Split
+from passerby.training import Evaluate
+from passerby.transforms import Preprocess
+from passerby.validation import ClassificationEvaluation, Evaluations, RetrievalEvaluation
+
+__all__ = ["LabelMap", "fingerprint", "fit_to_train", "hold_out_first", "logged_evaluation", "save_run", "write_settings"]
+
+LabelMap = Mapping[tuple[str, int], int]
+"""(domain, pid) -> training class, as `Split.label_map` makes it."""
+
+
+def fit_to_train(data: ReidData) -> ReidData:
+    """The data set without junk and distractors in training, with a note where test people are trained on.
+
+    Raises:
+        DataError: fewer than two people are left to tell apart.
+    """
+    train = data.train.where(lambda record: record.pid > 0)
+    if len(train.identities) < 2:
+        raise DataError(
+            f"{data.name} has {len(train)} training images of {len(train.identities)} people (junk and distractors left out): "
+            "two people is the least. Try: passerby data check PATH"
+        )
+    known = set(train.identities)
+    seen = [person for person in data.query.identities if person in known]
+    notes = data.notes
+    if seen:
+        notes = (*notes, f"{len(seen)} of {len(data.query.identities)} query people were trained on: the numbers are too high")
+    return replace(data, train=train, notes=notes)
+
+
+def hold_out_first(split: Split) -> tuple[Split, Split]:
+    """The published validation: the first image of each identity in sorted order; people with a single image stay in training."""
+    counts = Counter((record.domain, record.pid) for record in split)
+    seen: set[tuple[str, int]] = set()
+    train, val = [], []
+    for record in sorted(split, key=lambda record: record.path):
+        person = (record.domain, record.pid)
+        first = person not in seen and counts[person] > 1
+        seen.add(person)
+        (val if first else train).append(record)
+    return Split(tuple(train)), Split(tuple(val))
+
+
+def fingerprint(split: Split) -> str:
+    """What a resume compares: which images show whom, wherever the folder stands."""
+    lines = (f"{record.path.name} {record.pid} {record.camera}" for record in split)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def logged_evaluation(
+    network: Callable[[], nn.Module],
+    data: ReidData,
+    preprocess: Preprocess,
+    *,
+    val: Split | None = None,
+    labels: LabelMap | None = None,
+    rule: EmbeddingRule | None = None,
+    convention: Convention = MARKET1501,
+    device: torch.device | str = "cpu",
+    batch_size: int = 64,
+) -> Evaluations | None:
+    """What `fit` logs: classification of held-out images, and retrieval where the data has a query and a gallery.
+
+    Args:
+        network: gives the network to measure.
+        data: query and gallery.
+        preprocess: the network's input.
+        val: held-out images of training people; those of other people do not count.
+        labels: training classes; None measures retrieval only.
+        rule: how outputs become vectors.
+        convention: of the retrieval.
+        device: where the network runs.
+        batch_size: images a forward pass.
+
+    Returns:
+        The measurements, or None where the data allows none.
+    """
+    parts: list[Evaluate] = []
+    if val is not None and labels is not None:
+        known = val.where(lambda record: (record.domain, record.pid) in labels)
+        if len(known):
+            parts.append(ClassificationEvaluation(network, known, labels, preprocess, device, batch_size))
+    if len(data.query) and len(data.gallery):
+        parts.append(RetrievalEvaluation(network, data, preprocess, rule or EmbeddingRule(), convention, device, batch_size))
+    return Evaluations(tuple(parts)) if parts else None
+
+
+def people_of(labels: LabelMap) -> tuple[tuple[str, int], ...]:
+    """(domain, pid) of each class, in the order of the classes."""
+    return tuple(sorted(labels, key=lambda person: labels[person]))
+
+
+def write_settings(run_dir: Path, data: ReidData, config: Any, labels: LabelMap) -> None:
+    """Write the resolved options and the label map beside the run: config.yaml (`--config` takes it) and labels.json."""
+    write_yaml(Path(run_dir) / "config.yaml", {"dataset": data.name, **plain(config)})
+    write_json(Path(run_dir) / "labels.json", people_of(labels))
+
+
+def save_run(
+    path: Path,
+    model: ReidModel,
+    *,
+    recipe: str,
+    config: Any,
+    network: ModelConfig,
+    preprocess: Preprocess,
+    data: ReidData,
+    labels: LabelMap,
+    seed: int,
+    rule: EmbeddingRule | None = None,
+) -> Artefact:
+    """Write a trained network without its classifier as an artefact folder; see `artefact.save_artefact`.
+
+    Args:
+        path: folder to make.
+        model: the trained network.
+        recipe: name of the recipe.
+        config: its options.
+        network: what makes the network again.
+        preprocess: the network's input.
+        data: what it was trained on.
+        labels: training classes.
+        seed: of the run.
+        rule: how outputs become vectors.
+    """
+    facts = Artefact(
+        recipe=recipe,
+        config=plain(config),
+        model=plain(network),
+        preprocess=preprocess,
+        rule=rule or EmbeddingRule(),
+        embedding_dim=model.embedding_dim,
+        label_map=people_of(labels),
+        data=(provenance(data),),
+        seed=seed,
+        notes=data.notes,
+    )
+    return save_artefact(path, model.without_classifier(), facts)
