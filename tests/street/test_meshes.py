@@ -1,14 +1,13 @@
-"""Meshes: closed boxes face outwards, materials keep their place when meshes are put together."""
+"""Meshes: closed surfaces face outwards, quads cover what they should."""
 
 import numpy as np
 import pytest
 
-from passerby.street.meshes import PATTERNS, TRIMS, Material, box, cylinder, ellipsoid, merge, moved, quad
+from passerby.street.meshes import PATTERNS, TRIMS, Material, box, ellipsoid, quad
 
-RED, BLUE = Material((0.5, 0.0, 0.0)), Material((0.0, 0.0, 0.5), pattern="rings")
+RED = Material((0.5, 0.0, 0.0))
 SOLIDS = {
     "box": box((-1, -2, 0), (1, 2, 3), RED),
-    "cylinder": cylinder((0, 0, 0), 0.5, 2.0, RED, sides=64),
     "ellipsoid": ellipsoid((0, 0, 1), (0.5, 0.5, 1.0), RED, rings=48, sides=64),
 }
 
@@ -41,22 +40,6 @@ def test_a_quad_in_pieces_covers_the_same_square():
     a, b, c = (mesh.positions[mesh.faces[:, k]] for k in range(3))
     assert np.cross(b - a, c - a)[:, 2].sum() / 2 == pytest.approx(6.0)
     assert (mesh.normals[:, 2] == 1).all()
-
-
-def test_moved_turns_counter_clockwise_and_keeps_the_pattern():
-    mesh = quad([(1, 0, 0), (2, 0, 0), (2, 1, 0), (1, 1, 0)], BLUE)
-    turned = moved(mesh, x=10, y=20, turn=np.pi / 2)
-    np.testing.assert_allclose(turned.positions[0], (10, 21, 0), atol=1e-6)
-    np.testing.assert_array_equal(turned.coords, mesh.coords)
-
-
-def test_merge_shares_equal_materials_and_renumbers_faces():
-    whole = merge([SOLIDS["box"], quad([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)], BLUE), SOLIDS["cylinder"]])
-    assert whole.materials == (RED, BLUE)
-    assert len(whole.faces) == 12 + 2 + len(SOLIDS["cylinder"].faces)
-    assert whole.faces.max() == len(whole.positions) - 1
-    assert whole.materials[whole.material[whole.faces[12, 0]]] is BLUE
-    assert volume(merge([SOLIDS["box"]] * 2)) == pytest.approx(48.0)
 
 
 def test_names_of_patterns_and_trims_are_unique():

@@ -1,6 +1,6 @@
 import json
+import multiprocessing
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from PIL import Image
 
 from passerby.errors import DataError, UsageError
 from passerby.street.folder import Order, read_manifest
-from passerby.street.output import _Job, _work, preview, render_set
+from passerby.street.output import _draw_apart, _Job, _work, preview, render_set
 from passerby.street.plan import make_plan
 from passerby.street.render import open_renderer
 
@@ -24,6 +24,11 @@ ORDER = Order("market", 1, 2, 4, 0, clouds="both", cloud_height=32)
 def rendered(tmp_path_factory):
     out = tmp_path_factory.mktemp("street") / "market"
     return render_set(ORDER, out, renderer="numba")
+
+
+def _halves():
+    plan = make_plan("market", 0, 4, 6, 0)
+    return [(plan, plan.crops[::2]), (plan, plan.crops[1::2])]
 
 
 def files(folder):
@@ -104,13 +109,33 @@ def test_an_error_in_a_process_is_passed_on_as_one_line(tmp_path):
     (tmp_path / "query").write_text("in the way")
     (tmp_path / "bounding_box_test").write_text("in the way")
     plan = make_plan("market", 0, 1, 2, 0)
-    said = queue.Queue()
+    hears, said = multiprocessing.Pipe(duplex=False)
     _work([_Job(Order("market", 0, 1, 2, 0), tmp_path, "numba", plan.crops, plan.scenes)], said)
-    kind, text = said.get_nowait()
+    kind, text = hears.recv()
     assert kind is DataError and "in the way" not in text and "\n" not in text
     assert text in (f'"{tmp_path / "query"}": File exists', f'"{tmp_path / "bounding_box_test"}": File exists')
     _work([_Job(Order("market", 0, 1, 2, 0), tmp_path / "new", "numba", plan.crops, plan.scenes)], said)
-    assert [said.get_nowait() for _ in range(3)] == [1, 1, None]
+    assert [hears.recv() for _ in range(3)] == [1, 1, None]
+
+
+def test_a_process_that_dies_at_its_start_ends_the_run_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "no number")  # with which no Python starts
+    with pytest.raises(DataError, match=r"^a drawing process ended with status 1\. What is finished is kept; run again\.$"):
+        render_set(Order("market", 0, 4, 2, 0), tmp_path / "x", renderer="numba", workers=2)
+
+
+def test_a_process_that_is_killed_ends_the_run_in_one_line(tmp_path):
+    killed = []
+
+    def kill_one(crops):
+        if not killed:
+            killed.append(multiprocessing.active_children()[0])
+            killed[0].kill()
+
+    shares = [[_Job(Order("market", 0, 4, 6, 0), tmp_path, "numba", half, plan.scenes)] for plan, half in _halves()]
+    with pytest.raises(DataError, match=r"a drawing process ended with status -9"):
+        _draw_apart(shares, kill_one)
+    assert not multiprocessing.active_children()
 
 
 def test_the_preview_shows_one_person_a_row(rendered):

@@ -6,11 +6,11 @@ World frame: metres, x and y on the ground, z up, the ground at z = 0. Colours a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["PATTERNS", "TRIMS", "Material", "Mesh", "box", "cylinder", "ellipsoid", "merge", "moved", "quad"]
+__all__ = ["PATTERNS", "TRIMS", "Material", "Mesh", "box", "ellipsoid", "quad"]
 
 Colour = tuple[float, float, float]
 
@@ -165,25 +165,13 @@ _BOX_FACES = np.array(
 
 
 def box(low: Sequence[float], high: Sequence[float], material: Material) -> Mesh:
-    """A box along the axes from corner `low` to corner `high`, m; turn and shift it with `moved`."""
+    """A box along the axes from corner `low` to corner `high`, m."""
     corners = np.asarray(low, np.float64) + _BOX * (np.asarray(high, np.float64) - np.asarray(low, np.float64))
     return _flat(corners, _BOX_FACES, corners, material)
 
 
-def cylinder(base: Sequence[float], radius: float, height: float, material: Material, sides: int = 12, top: float = 1.0) -> Mesh:
-    """An upright round post on `base` (x, y, z), with a lid; its upper radius is `top` x `radius`, m."""
-    angle = np.arange(sides) * (2 * np.pi / sides)
-    ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(sides)], 1) * radius
-    points = np.concatenate([ring, ring * [top, top, 1] + [0, 0, height], [[0, 0, height]]]) + np.asarray(base, np.float64)
-    this, after = np.arange(sides), (np.arange(sides) + 1) % sides
-    sides_low = np.stack([this, after, after + sides], 1)
-    sides_high = np.stack([this, after + sides, this + sides], 1)
-    lid = np.stack([this + sides, after + sides, np.full(sides, 2 * sides)], 1)
-    return _flat(points, np.concatenate([sides_low, sides_high, lid]), points, material)
-
-
 def ellipsoid(centre: Sequence[float], radii: Sequence[float], material: Material, rings: int = 8, sides: int = 12) -> Mesh:
-    """A smooth ellipsoid along the axes (bushes, tree crowns, lamps), m."""
+    """A smooth ellipsoid along the axes, m."""
     polar = np.linspace(0, np.pi, rings + 1)
     angle = np.arange(sides) * (2 * np.pi / sides)
     unit = np.stack(
@@ -211,30 +199,4 @@ def ellipsoid(centre: Sequence[float], radii: Sequence[float], material: Materia
         materials=(material,),
         cut=np.zeros(count, np.float32),
         open=np.ones(count, np.float32),
-    )
-
-
-def moved(mesh: Mesh, x: float = 0.0, y: float = 0.0, z: float = 0.0, turn: float = 0.0) -> Mesh:
-    """The mesh turned by `turn` rad around the z axis through the origin, then shifted, m; its patterns stay on it."""
-    cos, sin = np.cos(turn), np.sin(turn)
-    rotation = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32)
-    shift = np.array([x, y, z], np.float32)
-    return replace(mesh, positions=mesh.positions @ rotation + shift, normals=mesh.normals @ rotation)
-
-
-def merge(meshes: Sequence[Mesh]) -> Mesh:
-    """All triangles in one mesh; equal materials share a place in the table."""
-    table: dict[Material, int] = {}
-    faces, materials, start = [], [], 0
-    for mesh in meshes:
-        places = np.array([table.setdefault(material, len(table)) for material in mesh.materials], np.int32)
-        materials.append(places[mesh.material])
-        faces.append(mesh.faces + start)
-        start += len(mesh.positions)
-    columns = {
-        name: np.concatenate([getattr(mesh, name) for mesh in meshes])
-        for name in ("positions", "normals", "coords", "cut", "open")
-    }
-    return Mesh(
-        faces=np.concatenate(faces).astype(np.int32), material=np.concatenate(materials), materials=tuple(table), **columns
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
-import queue
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -156,51 +158,53 @@ def _finish(order: Order, out: Path, stage: Stage, crop: Crop, scene: Scene) -> 
     write_bytes(out / crop.folder / crop.name, encode(picture, QUALITY))
 
 
-def _work(jobs: Sequence[_Job], said: multiprocessing.Queue) -> None:
+def _work(jobs: Sequence[_Job], said: Connection) -> None:
     """Body of a drawing process: says 1 a crop, then None; or the error that stopped it."""
     try:
-        _draw(jobs, said.put)
-        said.put(None)
+        _draw(jobs, said.send)
+        said.send(None)
     except PasserbyError as error:
-        said.put((type(error), str(error)))
+        said.send((type(error), str(error)))
     except OSError as error:
-        said.put((DataError, f'"{error.filename or jobs[0].out}": {error.strerror or error}'))
+        said.send((DataError, f'"{error.filename or jobs[0].out}": {error.strerror or error}'))
     except KeyboardInterrupt:
-        said.put(None)
+        said.send(None)
 
 
 def _draw_apart(shares: Sequence[Sequence[_Job]], advance: Callable[[int], object]) -> None:
-    """One process a share. They are started afresh, not forked: an OpenGL context does not survive a fork."""
+    """One process a share. They are started afresh, not forked: an OpenGL context does not survive a fork.
+
+    Each speaks through a pipe of its own, whose end is felt when its process dies, at whatever moment that is.
+    """
     context = multiprocessing.get_context("spawn")
-    said = context.Queue()
-    with _single_threaded():
-        processes = [context.Process(target=_work, args=(share, said), daemon=True) for share in shares]
-        for process in processes:
-            process.start()
-    open_jobs = len(shares)
+    running: dict[Any, BaseProcess] = {}
     try:
-        while open_jobs:
-            try:
-                word = said.get(timeout=1.0)
-            except queue.Empty:
-                dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
-                if dead:
+        with _single_threaded():
+            for share in shares:
+                hears, speaks = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(share, speaks), daemon=True)
+                process.start()
+                speaks.close()
+                running[hears] = process
+        while running:
+            for hears in wait(list(running)):
+                try:
+                    word = hears.recv()
+                except EOFError:
+                    running[hears].join()
                     raise DataError(
-                        f"a drawing process ended with status {dead[0]}. What is finished is kept; run again."
+                        f"a drawing process ended with status {running[hears].exitcode}. What is finished is kept; run again."
                     ) from None
-                continue
-            if word is None:
-                open_jobs -= 1
-            elif isinstance(word, tuple):
-                raise word[0](word[1])
-            else:
-                advance(word)
+                if word is None:
+                    running.pop(hears).join()
+                elif isinstance(word, tuple):
+                    raise word[0](word[1])
+                else:
+                    advance(word)
     finally:
-        for process in processes:
-            if open_jobs:
-                process.terminate()
+        for process in running.values():
+            process.terminate()
             process.join()
-        said.close()
 
 
 class _single_threaded:  # noqa: N801 - reads as a verb phrase in `with`
