@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,17 +13,24 @@ from torch import Tensor, nn
 from passerby.errors import UsageError, nearest
 from passerby.models.backbones import Backbone, build_backbone
 from passerby.models.heads import BlockHead, BNNeckHead
+from passerby.models.norms.replacing import use_camera_norms
 from passerby.models.outputs import Outputs
 from passerby.models.pcb import PCBHead
 from passerby.models.pooling import POOLS
 
-__all__ = ["HEADS", "ModelConfig", "ReidModel", "build_model"]
+__all__ = ["HEADS", "NORMS", "ModelConfig", "ReidModel", "build_model"]
 
 HEADS: dict[str, type[BlockHead] | type[BNNeckHead] | type[PCBHead]] = {
     "block": BlockHead,
     "bnneck": BNNeckHead,
     "pcb": PCBHead,
 }
+
+NORMS: dict[str, Callable[[ReidModel], object]] = {
+    "batch": lambda model: model,
+    "camera": partial(use_camera_norms, camera_trained=True),
+}
+"""Name -> what makes the plain batch norms of a network, in place, what a recipe trains with."""
 
 _LINEAR_DIM = {"block": 512, "pcb": 256}
 _DROPOUT = {"block": 0.5, "bnneck": 0.0, "pcb": 0.5}
@@ -57,6 +65,7 @@ class ModelConfig:
         classifier_std: of the classifier's start weights.
         metric_before_dropout: pair losses see a block's embedding before dropout, not after it.
         search_before_neck: bnneck: search with the feature before the neck, not with the one after it.
+        norm: ``batch``, or another of `NORMS`.
 
     Raises:
         UsageError: a value out of range, or an option that the head has not.
@@ -77,6 +86,7 @@ class ModelConfig:
     classifier_std: float = 0.001
     metric_before_dropout: bool = False
     search_before_neck: bool = False
+    norm: str = "batch"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", tuple(self.image_size))
@@ -84,6 +94,8 @@ class ModelConfig:
             raise UsageError(f'no head "{self.head}". {nearest(self.head, HEADS)}')
         if self.pool not in POOLS:
             raise UsageError(f'no pooling "{self.pool}". {nearest(self.pool, POOLS)}')
+        if self.norm not in NORMS:
+            raise UsageError(f'no norm "{self.norm}". {nearest(self.norm, NORMS)}')
         for option in fields(self):
             heads, value = _ONLY_FOR.get(option.name), getattr(self, option.name)
             if heads is not None and self.head not in heads and value != option.default:
@@ -167,7 +179,9 @@ def build_model(config: ModelConfig, num_classes: int = 0) -> ReidModel:
         channels = sum(backbone.stage_features)
     if config.head == "pcb":
         _check_stripes(backbone, config.parts)
-    return ReidModel(backbone, HEADS[config.head](channels, num_classes, **_head_options(config)), middle=config.middle)
+    model = ReidModel(backbone, HEADS[config.head](channels, num_classes, **_head_options(config)), middle=config.middle)
+    NORMS[config.norm](model)
+    return model
 
 
 def _head_options(config: ModelConfig) -> dict[str, Any]:

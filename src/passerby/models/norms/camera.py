@@ -1,0 +1,315 @@
+"""Camera-wise batch norm: a batch of several cameras in one forward pass, each camera normalised with its own statistics.
+
+    y = gamma * (x - mean of its camera) / sqrt(variance of its camera + eps) + beta
+
+All cameras share gamma and beta. Which camera an image comes from is no input of a network, and nothing is written into the
+norms: the call is made inside one of
+
+    normalised_by_camera(cameras)      the statistics of each camera's images in this batch: training
+    fed(statistics, cameras)           statistics that were estimated before: use
+    observed(observations)             the statistics of this batch, which stands for one camera, written down: estimation
+    blended()                          the running buffers, a blend over all cameras of the training: wrong, but asked for
+
+These hold for the calling thread only. Source: Zhuang et al., Rethinking the Distribution Gap of Person Re-identification with
+Camera-based Batch Normalization, ECCV 2020. The paper makes a forward pass a camera; the results are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from passerby.errors import UsageError
+from passerby.models.norms.statistics import CameraStatistics, Observations
+
+__all__ = [
+    "CameraBatchNorm",
+    "CameraGroups",
+    "blended",
+    "fed",
+    "normalised_by_camera",
+    "observed",
+    "survivors",
+]
+
+
+class _Source(Protocol):
+    """Where a norm has its statistics from."""
+
+    def normalise(self, norm: CameraBatchNorm, x: Tensor) -> Tensor: ...
+
+
+_SOURCE: ContextVar[_Source | None] = ContextVar("source of camera statistics", default=None)
+
+
+class CameraBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm over (B, C) or (B, C, H, W) that takes its statistics from the context; see the module.
+
+    Parameters and buffers have the names of torch's batch norm. In training mode `normalised_by_camera` moves the running buffers
+    as separate forward passes of the cameras, in ascending order, would.
+
+    Args:
+        num_features, eps, momentum, affine, track_running_stats: as in torch.
+        camera_trained: whether the running buffers are a blend over cameras, which must not be used alone. False for norms of
+            a network that was trained with plain batch norm: without a context it evaluates as it always did.
+
+    Attributes:
+        layer: name of the norm in its network, under which `CameraStatistics` holds its numbers.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        camera_trained: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        self.camera_trained, self.layer = camera_trained, ""
+        self.drop: nn.Module = nn.Identity()  # these two are part of timm's norms
+        self.act: nn.Module = nn.Identity()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (B, C) or (B, C, H, W).
+
+        Raises:
+            UsageError: no statistics are given, and those of the training cannot stand for them.
+        """
+        source = _SOURCE.get()
+        if source is None:
+            if self.training:
+                raise UsageError(
+                    "a network with camera-wise batch norm was called in training mode without cameras: "
+                    "call it inside normalised_by_camera(cameras)."
+                )
+            if self.camera_trained:
+                raise UsageError(
+                    "this network was trained with camera-wise batch norm and is used without the statistics of a camera, which "
+                    "costs 10 points and more. Make them: passerby adapt MODEL --camera NAME --images DIR"
+                )
+            source = _BLENDED
+        return self.act(self.drop(source.normalise(self, input)))
+
+
+@dataclass(frozen=True)
+class CameraGroups:
+    """The images of a batch by camera.
+
+    Attributes:
+        lengths: images of each camera, cameras in ascending order.
+        order: (B,) positions that bring the cameras together; None where they stand together already.
+        back: (B,) positions that undo `order`.
+    """
+
+    lengths: tuple[int, ...]
+    order: Tensor | None = None
+    back: Tensor | None = None
+
+    @classmethod
+    def of(cls, cameras: Tensor | Sequence[int]) -> CameraGroups:
+        """Group the rows of a batch.
+
+        Args:
+            cameras: (B,) integers, one number a camera. Camera numbers of several data sets must have been made different.
+
+        Raises:
+            UsageError: a camera with a single image, which has no statistics: see `survivors`.
+        """
+        cameras = torch.as_tensor(cameras)
+        numbers, counts = cameras.unique(return_counts=True)
+        if len(alone := numbers[counts == 1]):
+            raise UsageError(
+                f"camera {int(alone[0])} has a single image among the {len(cameras)} of the batch, and one image has no "
+                "statistics: leave it out, survivors(cameras) says which images stay."
+            )
+        lengths = tuple(counts.tolist())
+        if bool((cameras[1:] >= cameras[:-1]).all()):
+            return cls(lengths)
+        order = cameras.argsort(stable=True)
+        return cls(lengths, order, order.argsort())
+
+
+def survivors(cameras: Tensor) -> Tensor:
+    """Positions of the images whose camera has two or more in the batch, cameras in ascending order, each in the batch's order.
+
+    Args:
+        cameras: (B,) integers.
+
+    >>> survivors(torch.tensor([2, 0, 1, 2, 0])).tolist()
+    [1, 4, 0, 3]
+    """
+    _, numbers, counts = cameras.unique(return_inverse=True, return_counts=True)
+    order = numbers.argsort(stable=True)
+    return order[counts[numbers[order]] > 1]
+
+
+@contextmanager
+def _from(source: _Source) -> Iterator[None]:
+    token = _SOURCE.set(source)
+    try:
+        yield
+    finally:
+        _SOURCE.reset(token)
+
+
+def normalised_by_camera(cameras: Tensor | Sequence[int]) -> Any:
+    """Context in which each camera's images are normalised with their own mean and biased variance.
+
+    Args:
+        cameras: (B,) integers of the batch that is passed through the network; see `CameraGroups.of`.
+
+    Raises:
+        UsageError: a camera with a single image.
+    """
+    return _from(_ByCamera(CameraGroups.of(cameras)))
+
+
+def fed(statistics: CameraStatistics, cameras: Tensor | Sequence[int]) -> Any:
+    """Context in which image i is normalised with the statistics in row `cameras[i]`.
+
+    Args:
+        statistics: of all layers, on the network's device.
+        cameras: (B,) rows of `statistics`.
+    """
+    return _from(_Fed(statistics, torch.as_tensor(cameras)))
+
+
+def observed(observations: Observations) -> Any:
+    """Context in which the whole batch stands for one camera; its statistics normalise it and are added to `observations`."""
+    return _from(_Observed(observations))
+
+
+def blended() -> Any:
+    """Context in which the running buffers are used, whatever the network was trained with."""
+    return _from(_BLENDED)
+
+
+@dataclass(frozen=True)
+class _ByCamera:
+    groups: CameraGroups
+
+    def normalise(self, norm: CameraBatchNorm, x: Tensor) -> Tensor:
+        groups = self.groups
+        if sum(groups.lengths) != len(x):
+            raise UsageError(f"cameras are given for {sum(groups.lengths)} images, the batch holds {len(x)}.")
+        buffers: tuple[Tensor, Tensor] | None = None
+        factors = [0.0] * len(groups.lengths)
+        if norm.training and norm.running_mean is not None and norm.running_var is not None:
+            buffers = norm.running_mean, norm.running_var
+            assert norm.num_batches_tracked is not None
+            seen = int(norm.num_batches_tracked) if norm.momentum is None else 0
+            factors = [1 / (seen + i) if norm.momentum is None else norm.momentum for i in range(1, len(factors) + 1)]
+            norm.num_batches_tracked.add_(len(groups.lengths))
+        rows = x if groups.order is None else x[groups.order]
+        found = _Grouped.apply(rows, norm.weight, norm.bias, buffers, factors, norm.eps, groups.lengths)
+        return found if groups.back is None else found[groups.back]  # pyright: ignore[reportReturnType, reportOptionalSubscript]
+
+
+class _Grouped(torch.autograd.Function):
+    """torch's own batch norm, camera after camera, into and out of shared tensors: nothing is concatenated."""
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        buffers: tuple[Tensor, Tensor] | None,
+        factors: Sequence[float],
+        eps: float,
+        lengths: Sequence[int],
+    ) -> Tensor:
+        x = x.contiguous(memory_format=_layout(x))
+        made = torch.empty_like(x)
+        means, inverse = (torch.empty(len(lengths), x.shape[1], dtype=_wide(x), device=x.device) for _ in range(2))
+        running_mean, running_var = buffers or (None, None)
+        for part, out, mean, invstd, factor in zip(x.split(lengths), made.split(lengths), means, inverse, factors, strict=True):
+            torch.ops.aten.native_batch_norm.out(
+                part, weight, bias, running_mean, running_var, True, factor, eps, out=out, save_mean=mean, save_invstd=invstd
+            )
+        ctx.save_for_backward(x, weight, means, inverse)
+        ctx.eps, ctx.lengths = eps, lengths
+        return made
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, weight, means, inverse = ctx.saved_tensors
+        gradient = gradient.contiguous(memory_format=_layout(x))
+        wanted = list(ctx.needs_input_grad[:3])
+        of_x = torch.empty_like(x) if wanted[0] else None
+        of_weight, of_bias = (torch.zeros_like(means[0]) if needed else None for needed in wanted[1:])
+        start = 0
+        for length, mean, invstd in zip(ctx.lengths, means, inverse, strict=True):
+            rows = slice(start, start + length)
+            found = torch.ops.aten.native_batch_norm_backward(
+                gradient[rows], x[rows], weight, None, None, mean, invstd, True, ctx.eps, wanted
+            )
+            if of_x is not None:
+                of_x[rows] = found[0]
+            if of_weight is not None:
+                of_weight += found[1]
+            if of_bias is not None:
+                of_bias += found[2]
+            start += length
+        return of_x, of_weight, of_bias, None, None, None, None
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    """Of statistics: float32, also for images of half precision."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+@dataclass(frozen=True)
+class _Fed:
+    statistics: CameraStatistics
+    cameras: Tensor
+
+    def normalise(self, norm: CameraBatchNorm, x: Tensor) -> Tensor:
+        if len(self.cameras) != len(x):
+            raise UsageError(f"cameras are given for {len(self.cameras)} images, the batch holds {len(x)}.")
+        means, variances = (values.to(_wide(x)) for values in self.statistics.of_layer(norm.layer))
+        first = int(self.cameras[0]) if len(x) else 0
+        if bool((self.cameras == first).all()):
+            return F.batch_norm(x, means[first], variances[first], norm.weight, norm.bias, False, 0.0, norm.eps)
+        rows = self.cameras.to(means.device)
+        scale = torch.rsqrt(variances + norm.eps) * (1 if norm.weight is None else norm.weight)
+        shift = (0 if norm.bias is None else norm.bias) - means * scale
+        shape = (len(x), -1, *(1 for _ in x.shape[2:]))
+        return torch.addcmul(shift[rows].view(shape), x.to(_wide(x)), scale[rows].view(shape)).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class _Observed:
+    observations: Observations
+
+    def normalise(self, norm: CameraBatchNorm, x: Tensor) -> Tensor:
+        mean, var = (torch.zeros(norm.num_features, dtype=_wide(x), device=x.device) for _ in range(2))
+        # A factor of 1 leaves in the buffers exactly what this batch showed: its mean, and its unbiased variance.
+        found = F.batch_norm(x, mean, var, norm.weight, norm.bias, True, 1.0, norm.eps)
+        self.observations.add(norm.layer, x.numel() // x.shape[1], mean, var)
+        return found
+
+
+class _Blended:
+    def normalise(self, norm: CameraBatchNorm, x: Tensor) -> Tensor:
+        use_batch = norm.running_mean is None
+        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, use_batch, 0.0, norm.eps)
+
+
+_BLENDED = _Blended()
