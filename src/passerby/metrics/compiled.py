@@ -8,25 +8,32 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["count_rows_numba"]
+__all__ = ["count_rows_numba", "machine_code"]
 
 _MANY = 256  # from this many right answers on, placing each wrong answer among them costs less than one pass for each of them
 
 
-def _machine_code(function: Callable[..., Any]) -> Any:
+def machine_code(function: Callable[..., Any], *, any_order: bool = False) -> Any:
+    """Compile at the first call, keep the result on disk where that is possible, and run without Python's lock.
+
+    Args:
+        function: what numba can compile.
+        any_order: sums and maxima may be taken in any order, so that they run on vector registers; numbers are never NaN.
+    """
+    fast = {"reassoc", "contract", "nnan", "nsz"} if any_order else False
     try:
-        return njit(nogil=True, cache=True)(function)
+        return njit(nogil=True, cache=True, fastmath=fast)(function)
     except RuntimeError:  # numba finds no folder that it may keep its cache in
-        return njit(nogil=True)(function)
+        return njit(nogil=True, fastmath=fast)(function)
 
 
-@_machine_code
+@machine_code
 def _gather(row, scale, offset, order, similar):
     for k in range(order.size):
         similar[k] = row[order[k]] * scale[k] - offset[k]
 
 
-@_machine_code
+@machine_code
 def _take_right(similar, labels, query, right):
     """Collect the positions of the right answers, and leave right and dropped ones out of the count to come."""
     person = labels.person[query]
@@ -39,7 +46,7 @@ def _take_right(similar, labels, query, right):
             found += 1
 
 
-@_machine_code
+@machine_code
 def _count_by_pass(segment, values, wrong, pessimistic):
     """For each right answer one pass that compares and adds: no branch, so that it runs on vector registers."""
     tied = False
@@ -54,7 +61,7 @@ def _count_by_pass(segment, values, wrong, pessimistic):
     return tied
 
 
-@_machine_code
+@machine_code
 def _count_by_place(segment, values, wrong, pessimistic):
     """For each wrong answer its place among the right ones, by halving; then sums. For queries with hundreds of right answers."""
     n = values.size
@@ -81,7 +88,7 @@ def _count_by_place(segment, values, wrong, pessimistic):
     return tied
 
 
-@_machine_code
+@machine_code
 def count_rows_numba(block, scale, offset, labels, first, row_from, row_to, pessimistic, ranks):
     """Fill `ranks` for the rows from `row_from` to `row_to` of a block whose row 0 is query `first`."""
     C = labels.camera_start.size - 1
