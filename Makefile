@@ -9,7 +9,7 @@ WORKERS ?= 2
 .PHONY: demo test check format clean help
 
 help:
-	@echo "make demo    the whole way on drawn people: data, training, a number, pictures (in ./demo)"
+	@echo "make demo    the whole way on the rendered street: people, training, a number, pictures (in ./demo)"
 	@echo "make test    format, lint, types, tests"
 	@echo "make format  put the code into its format"
 	@echo "make clean   remove $(VENV)"

@@ -157,4 +157,4 @@ def test_the_fall_back_to_numba_is_said(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(render_gl.GLRenderer, "__init__", broken)
     words = ("street", "render", "--town", "market", "--ids", "1", "--views", "2", "--workers", "1", "--out", str(tmp_path / "m"))
     status, text, _ = run(capsys, *words)
-    assert status == 0 and "OpenGL does not work here: drawn with numba" in text
+    assert status == 0 and "Drawn with numba: OpenGL is not there or has no GPU here." in text

@@ -1,11 +1,11 @@
-"""`passerby demo`: the whole way on drawn people: data, a check, training, vectors, a number, pictures."""
+"""`passerby demo`: the whole way on the rendered street: people, a check, training, vectors, a number, pictures."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from passerby.errors import UsageError
 if TYPE_CHECKING:
     from passerby.embeddings import Embeddings
     from passerby.metrics import RetrievalScores
+    from passerby.recipes.baseline import Config
     from passerby.records import ReidData
 
 __all__ = ["Options", "run"]
@@ -21,7 +22,7 @@ __all__ = ["Options", "run"]
 
 @dataclass(frozen=True)
 class Options:
-    """Draw people, train a small network from scratch on some of them, and find the others again across cameras.
+    """Render the people of a town, train a small network on some of them, and find the others again across its cameras.
 
     Everything is written into one folder. Nothing is downloaded. Two CPU cores need two to three minutes. The same command given
     again goes on where it was stopped.
@@ -29,16 +30,20 @@ class Options:
 
     out: Path = Path("demo")
     """folder for data, run, vectors and pictures"""
-    epochs: int = 18
-    """passes over the training images; 0 only draws the people"""
+    town: str = "campus"
+    """arcade, campus, harbour, market, station or winter; `passerby street list` describes them"""
+    epochs: int = 12
+    """passes over the training images; 0 only renders the people"""
     train_people: int = 64
     """people to train on"""
     test_people: int = 40
     """people to find, none of them trained on"""
-    cameras: int = 4
-    """cameras that they pass, 2 to 6"""
+    views: int = 8
+    """crops of each person"""
+    workers: int = 0
+    """processes that render; 0: one a core"""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1 ..."""
+    """auto, cpu, cuda, cuda:1 ... to train and embed on"""
     seed: int = 0
     """of the people, the network and the order of the images"""
     json: Path | None = None
@@ -73,18 +78,23 @@ def _one_thread() -> Iterator[None]:
 def run(options: Options) -> None:
     """Go the whole way, one stage after the other."""
     if options.epochs < 0:
-        raise UsageError(f"--epochs is {options.epochs}: 0 only draws the people, 1 or more trains.")
+        raise UsageError(f"--epochs is {options.epochs}: 0 only renders the people, 1 or more trains.")
+    if options.train_people < 2 or options.test_people < 2:
+        raise UsageError(
+            f"--train-people is {options.train_people}, --test-people {options.test_people}: each needs 2 or more to tell apart."
+        )
     started = time.monotonic()
     out = options.out
-    with _stage(1, "draw people"):
-        data = _draw(options)
+    with _stage(1, f"render people who walk through the town of {options.town}"):
+        data = _render(options)
     with _stage(2, "check the data"):
         _check(out / "data")
     if options.epochs == 0:
-        print(f"drawn: {out / 'data'}")
+        print(f"rendered: {out / 'data'}")
         return
-    with _stage(3, "train a small network from scratch"), _one_thread():
-        artefact = _train(options, data)
+    config = _config(options)
+    with _stage(3, f"train the plain recipe, {_start(config)}"), _one_thread():
+        artefact = _train(options, config, data)
     with _stage(4, "embed the test people"), _one_thread():
         query, gallery = _embed(options, data, artefact)
     with _stage(5, "evaluate, beside a colour histogram"):
@@ -92,15 +102,21 @@ def run(options: Options) -> None:
 
         scores, plain = evaluate(query, gallery), _histogram_scores(data)
     with _stage(6, "draw pictures"):
-        _pictures(out, query, gallery, scores)
+        _pictures(out, query, gallery, scores, f"baseline ({_start(config)}) on the rendered street, {options.town}")
     _tell(options, data, scores, plain, time.monotonic() - started)
 
 
-def _draw(options: Options) -> ReidData:
-    from passerby.datasets.drawn import DrawnOptions, make_drawn
+def _render(options: Options) -> ReidData:
+    from passerby import datasets
+    from passerby.cli.street_render import cores
+    from passerby.street.folder import Order, read_manifest
+    from passerby.street.output import preview, render_set
 
-    wanted = DrawnOptions(options.train_people, options.test_people, options.cameras, seed=options.seed)
-    return make_drawn(options.out / "data", wanted)
+    order = Order(options.town, options.train_people, options.test_people, options.views, options.seed)
+    folder = options.out / "data"
+    render_set(order, folder, workers=options.workers or cores())
+    preview(folder, read_manifest(folder))
+    return datasets.read("street", folder)
 
 
 def _check(folder: Path) -> None:
@@ -109,18 +125,31 @@ def _check(folder: Path) -> None:
     data_check.run(data_check.Options(folder))
 
 
-def _train(options: Options, data: ReidData) -> Path:
+def _config(options: Options) -> Config:
+    """A network that two cores train in a minute: from ImageNet weights where a package carries them, else from scratch."""
+    from passerby.models.weights import find_installed_weights
+    from passerby.recipes.baseline import Config
+
+    small = Config(
+        height=128, width=64, head="bnneck", losses=("triplet-hard",), batch_size=32, schedule="cosine", warmup_epochs=1,
+        optimizer="adamw", backbone="osnet_x0_25", weights="scratch", lr=2e-3, backbone_lr_factor=1.0,
+        epochs=max(options.epochs, 1), evaluate_every=max(options.epochs // 3, 1), seed=options.seed,
+    )  # fmt: skip
+    if find_installed_weights("mobilenet_v2") is None:
+        return small
+    return replace(small, backbone="mobilenet_v2", weights="auto", lr=3.5e-4)
+
+
+def _start(config: Config) -> str:
+    return "OSNet x0.25 from scratch" if config.weights == "scratch" else "MobileNetV2 from ImageNet weights"
+
+
+def _train(options: Options, config: Config, data: ReidData) -> Path:
     from passerby.recipes import baseline
 
-    config = baseline.Config(
-        backbone="osnet_x0_25", weights="scratch", height=128, width=64, head="bnneck", losses=("triplet-hard",), batch_size=32,
-        optimizer="adamw", lr=2e-3, backbone_lr_factor=1.0, schedule="cosine", warmup_epochs=1, epochs=options.epochs,
-        evaluate_every=6, seed=options.seed,
-    )  # fmt: skip
     run_dir = options.out / "run"
-    begun = any(
-        (run_dir / "checkpoints").glob("*.pt")
-    )  # a demo that was stopped goes on; one that is finished is only shown again
+    # a demo that was stopped goes on; one that is finished is only shown again
+    begun = any((run_dir / "checkpoints").glob("*.pt"))
     return baseline.train(config, data, run_dir, resume=begun, device=options.device, workers=0)
 
 
@@ -144,14 +173,11 @@ def _histogram_scores(data: ReidData) -> RetrievalScores:
     return evaluate(embed_histograms(data.query), embed_histograms(data.gallery))
 
 
-def _pictures(out: Path, query: Embeddings, gallery: Embeddings, scores: RetrievalScores) -> None:
+def _pictures(out: Path, query: Embeddings, gallery: Embeddings, scores: RetrievalScores, title: str) -> None:
     from passerby.plots import plot_curves, plot_ranking
 
-    plot_ranking(query, gallery, out / "data", out / "ranking.png", scores=scores, each=2, title=_TITLE)
-    plot_curves([out / "run"], out / "curves.png", title=_TITLE)
-
-
-_TITLE = "baseline (OSNet x0.25, from scratch) on drawn people"
+    plot_ranking(query, gallery, out / "data", out / "ranking.png", scores=scores, each=2, title=title)
+    plot_curves([out / "run"], out / "curves.png", title=title)
 
 
 def _tell(options: Options, data: ReidData, scores: RetrievalScores, plain: RetrievalScores, seconds: float) -> None:
@@ -174,7 +200,7 @@ def _tell(options: Options, data: ReidData, scores: RetrievalScores, plain: Retr
         "what was found": "ranking.png",
         "how it learned": "curves.png",
         "the trained model": "run/artefact",
-        "the people": "data",
+        "the people": "data/preview.jpg",
     }
     for what, name in files.items():
         console.print(f"{what + ':':20} {out / name}", soft_wrap=True, highlight=False)

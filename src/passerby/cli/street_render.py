@@ -11,7 +11,7 @@ from passerby.files import write_json
 from passerby.street.folder import Order, read_manifest
 from passerby.street.output import Rendered, preview, render_set
 
-__all__ = ["Options", "run"]
+__all__ = ["Options", "cores", "run", "size_of"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Options:
     size: str = "128x256"
     """Width x height of the stored crops, pixels."""
     renderer: str = "auto"
-    """gl, numba, or auto: gl where it works."""
+    """gl, numba, or auto: gl where a GPU draws it, else numba, which is the faster one on CPUs."""
     workers: int = 0
     """Processes that draw; 0: one a core."""
     preview: bool = False
@@ -51,11 +51,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Render, and say what was made."""
-    workers = (
-        options.workers or len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else options.workers or os.cpu_count() or 1
-    )
+    workers = options.workers or cores()
     if options.benchmark:
         done = _benchmark(options, workers)
     else:
@@ -67,9 +63,14 @@ def run(options: Options) -> None:
     if drawn:
         print(f"{drawn} crops drawn in {done[0].seconds:.1f} s, {drawn / done[0].seconds:.1f}/s with {workers} processes")
     if options.renderer == "auto" and done and done[0].renderer == "numba":
-        print("OpenGL does not work here: drawn with numba, which is slower and gives the same pictures within 2/255.")
+        print("Drawn with numba: OpenGL is not there or has no GPU here. Both draw the same pictures, within 2/255.")
     if options.json is not None:
         write_json(options.json, [{**asdict(made), "folder": str(made.folder)} for made in done])
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _benchmark(options: Options, workers: int) -> list[Rendered]:

@@ -33,7 +33,7 @@ class Options:
     fps: int = 25
     """Frames a second."""
     renderer: str = "auto"
-    """gl, numba, or auto: gl where it works."""
+    """gl, numba, or auto: gl where a GPU draws it, else numba, which is the faster one on CPUs."""
     json: Path | None = None
     """Write what was done to this file."""
 

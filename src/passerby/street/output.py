@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -177,7 +176,7 @@ def _draw_apart(shares: Sequence[Sequence[_Job]], advance: Callable[[int], objec
     Each speaks through a pipe of its own, whose end is felt when its process dies, at whatever moment that is.
     """
     context = multiprocessing.get_context("spawn")
-    running: dict[Any, BaseProcess] = {}
+    running: dict[Connection, BaseProcess] = {}
     try:
         with _single_threaded():
             for share in shares:
@@ -188,6 +187,7 @@ def _draw_apart(shares: Sequence[Sequence[_Job]], advance: Callable[[int], objec
                 running[hears] = process
         while running:
             for hears in wait(list(running)):
+                assert isinstance(hears, Connection)
                 try:
                     word = hears.recv()
                 except EOFError:
