@@ -15,6 +15,7 @@ from torch import nn
 from passerby.artefact import Artefact, provenance, save_artefact
 from passerby.configs import plain, write_yaml
 from passerby.embedder import EmbeddingRule
+from passerby.embedder.camera_statistics import Estimation
 from passerby.errors import DataError
 from passerby.files import write_json
 from passerby.metrics import MARKET1501, Convention
@@ -80,6 +81,7 @@ def logged_evaluation(
     convention: Convention = MARKET1501,
     device: torch.device | str = "cpu",
     batch_size: int = 64,
+    cameras: Estimation | None = None,
 ) -> Evaluations | None:
     """What `fit` logs: classification of held-out images, and retrieval where the data has a query and a gallery.
 
@@ -93,6 +95,7 @@ def logged_evaluation(
         convention: of the retrieval.
         device: where the network runs.
         batch_size: images a forward pass.
+        cameras: see `RetrievalEvaluation`.
 
     Returns:
         The measurements, or None where the data allows none.
@@ -103,7 +106,8 @@ def logged_evaluation(
         if len(known):
             parts.append(ClassificationEvaluation(network, known, labels, preprocess, device, batch_size))
     if len(data.query) and len(data.gallery):
-        parts.append(RetrievalEvaluation(network, data, preprocess, rule or EmbeddingRule(), convention, device, batch_size))
+        chosen = rule or EmbeddingRule()
+        parts.append(RetrievalEvaluation(network, data, preprocess, chosen, convention, device, batch_size, cameras))
     return Evaluations(tuple(parts)) if parts else None
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from passerby.batches import EvalLoader
 from passerby.embedder import Embedder, EmbeddingRule, Numbering, embed
+from passerby.embedder.camera_statistics import Estimation, with_data_statistics
 from passerby.embeddings import Embeddings
 from passerby.errors import DataError
 from passerby.losses import cross_entropy
@@ -69,6 +70,8 @@ class RetrievalEvaluation:
         convention: how the ranking is counted.
         device: where the network runs.
         batch_size: images a forward pass.
+        cameras: how to estimate the statistics of cameras, query and gallery separately, for networks with camera-wise batch
+            norm; None for others.
     """
 
     model: Callable[[], nn.Module]
@@ -78,6 +81,7 @@ class RetrievalEvaluation:
     convention: Convention = MARKET1501
     device: torch.device | str = "cpu"
     batch_size: int = 64
+    cameras: Estimation | None = None
 
     def __call__(self, max_batches: int | None = None) -> dict[str, float]:
         """Rank-1, 5, 10, mAP and mINP as fractions; with `max_batches` of a few queries and their matches only."""
@@ -99,8 +103,11 @@ class RetrievalEvaluation:
         model = self.model()
         share_buffers(model)  # each process's batch norms have seen its own share only
         embedder = Embedder(model, self.preprocess, self.rule, device=self.device, batch_size=self.batch_size)
-        numbering = Numbering.of(query, gallery)
-        found = [_shared_out(embedder, split, numbering) for split in (query, gallery)]
+        numbering, splits = Numbering.of(query, gallery), {"query": query, "gallery": gallery}
+        ready = dict.fromkeys(splits, embedder)
+        if self.cameras is not None:  # every process estimates all of them, alike, from all images
+            ready = with_data_statistics(embedder, splits, "own", self.cameras)
+        found = [_shared_out(ready[name], split, numbering) for name, split in splits.items()]
         return evaluate(*found, convention=self.convention)
 
 

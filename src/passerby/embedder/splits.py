@@ -16,7 +16,7 @@ from passerby.errors import UsageError
 from passerby.progress import meter
 from passerby.records import Split
 
-__all__ = ["Numbering", "embed"]
+__all__ = ["Numbering", "camera_name", "embed"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,15 @@ class Numbering:
         return cls(pids, {camera: number for number, camera in enumerate(cameras)}, domains)
 
 
+def camera_name(camera: tuple[str, int]) -> str:
+    """What a camera of a data set is called among camera statistics.
+
+    >>> camera_name(("market1501", 3))
+    'market1501/3'
+    """
+    return f"{camera[0]}/{camera[1]}"
+
+
 def embed(
     embedder: Embedder,
     split: Split,
@@ -52,6 +61,7 @@ def embed(
     numbering: Numbering | None = None,
     meta: Mapping[str, Any] | None = None,
     max_batches: int | None = None,
+    camera: str | None = None,
 ) -> Embeddings:
     """Embed a split, with the columns that evaluation and search need.
 
@@ -62,12 +72,14 @@ def embed(
         numbering: from all splits that are compared with each other; needed as soon as there are several domains.
         meta: facts about the data (``data``, ``subset``, ``notes``); facts about the model are added.
         max_batches: stop after so many batches (a dry evaluation).
+        camera: where the embedder has camera statistics: name of the camera of all images; None takes `camera_name` of each
+            record.
 
     Returns:
         N rows in the order of the split, vectors (N, D) float32.
 
     Raises:
-        UsageError: several domains without `numbering`, or a record outside `root`.
+        UsageError: several domains without `numbering`, a record outside `root`, or a camera without statistics.
         ImageError: an image cannot be decoded.
     """
     if max_batches is not None:
@@ -85,7 +97,9 @@ def embed(
     vectors = np.empty((len(split), embedder.dim), dtype=np.float32)
     done = 0
     with meter("embedding", len(split)) as shown:
-        for block in embedder.stream(record.path for record in split):
+        by_record = camera is None and embedder.cameras is not None
+        whose = [camera_name(record.camera) for record in split] if by_record else camera
+        for block in embedder.stream((record.path for record in split), whose):
             vectors[done : done + len(block)] = block
             done += len(block)
             shown.advance(len(block))

@@ -17,7 +17,10 @@ from passerby.errors import UsageError, nearest
 
 __all__ = ["RECIPES", "Preset", "Published", "load_preset", "preset_names", "recipe"]
 
-RECIPES: dict[str, str] = {"baseline": "passerby.recipes.baseline"}
+RECIPES: dict[str, str] = {
+    "baseline": "passerby.recipes.baseline",
+    "camera-bn": "passerby.recipes.camera_bn",
+}
 
 
 @dataclass(frozen=True)
