@@ -3,7 +3,7 @@
     python benchmarks/street.py speed  [--ids 60] [--workers 2]          crops a second and memory, GL and numba in turn; size S
     python benchmarks/street.py agree  [--crops 48]                      GL against numba before the camera degrades anything
     python benchmarks/street.py towns  --root M [--towns campus arcade]  histogram, ImageNet, own training, another town's
-    python benchmarks/street.py real   --root M [--ids 400] [--seeds 1]  trained on rendered people, tested on real ones (TUD)
+    python benchmarks/street.py real   --root M [--ids 400] [--training plain]  trained on rendered people, tested on real ones
     python benchmarks/street.py ablate [--ids 150] [--only texture ...]  the same with one ingredient taken away at a time
     python benchmarks/street.py pixels                                   SHA-256 of size S's pixels, drawn with numba
     python benchmarks/street.py freeze                                   pin lists and pixels anew: only for a new Street version
@@ -24,7 +24,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -76,9 +78,8 @@ def agree(crops: int) -> None:
             shots = [stage.crop(crop, plan.scene_of(crop))[1] for stage in stages]
             one, other = (to_display(shot.light * shot.gain).astype(int) for shot in shots)
             differences.append(float(np.abs(one - other).mean()))
-    print(
-        f"{len(differences)} crops: mean absolute difference of 255 (wanted: below 2) {np.mean(differences):.3f}, worst crop {max(differences):.3f}"
-    )
+    mean, worst = np.mean(differences), max(differences)
+    print(f"{len(differences)} crops: mean absolute difference of 255 (wanted: below 2) {mean:.3f}, worst crop {worst:.3f}")
 
 
 def histogram(path: Path) -> np.ndarray:
@@ -113,10 +114,19 @@ def by_network(data, embedder):
     return evaluate(*(embed(embedder, split, numbering=numbering) for split in (data.query, data.gallery)))
 
 
-def config(seed: int, epochs: int):
+# What `--training` may change in the recipe; none of it looks at a real image.
+TRAININGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "averaged": {"average": "ema", "ema_decay": 0.99},
+    "gentle": {"backbone_lr_factor": 0.3},
+    "augmented": {"auto_augment": "randaugment"},
+}
+
+
+def config(seed: int, epochs: int, training: str = "plain"):
     from passerby.recipes.baseline import Config
 
-    return Config(
+    plain = Config(
         backbone="mobilenet_v2",
         height=128,
         width=64,
@@ -135,6 +145,7 @@ def config(seed: int, epochs: int):
         warmup_epochs=1,
         seed=seed,
     )
+    return replace(plain, **TRAININGS[training])
 
 
 def imagenet_embedder():
@@ -147,14 +158,14 @@ def imagenet_embedder():
     )
 
 
-def trained(train, run: Path, seed: int, epochs: int):
+def trained(train, run: Path, seed: int, epochs: int, training: str = "plain"):
     """An embedder trained on a split alone."""
     from passerby import artefact
     from passerby.recipes import baseline
     from passerby.records import ReidData
 
     return artefact.load(
-        baseline.train(config(seed, epochs), ReidData("street", train=train), run, workers=0, resume=run.exists())
+        baseline.train(config(seed, epochs, training), ReidData("street", train=train), run, workers=0, resume=run.exists())
     )
 
 
@@ -197,26 +208,34 @@ def real_test(work: Path):
     return datasets.read("mot", datasets.prepare(REAL, work / "tud", held_out=held_out, mot=MotOptions(gap=20)).out)
 
 
-def some_people(split, ids: int):
-    """The first `ids` people of every town, so many that all towns give the same share."""
+def some_people(split, ids: int, views: int):
+    """The first people of every town, so that all towns give the same share of `ids`, and `views` crops of each, spread evenly."""
     from passerby.records import Split
 
     domains = sorted({record.domain for record in split})
     kept = set()
     for domain in domains:
         kept |= {(domain, pid) for pid in sorted({r.pid for r in split if r.domain == domain})[: ids // len(domains)]}
-    return Split(tuple(record for record in split if (record.domain, record.pid) in kept))
+    crops: dict[tuple[str, int], list] = {person: [] for person in kept}
+    for record in split:
+        if (record.domain, record.pid) in kept:
+            crops[record.domain, record.pid].append(record)
+    chosen = set()
+    for mine in crops.values():
+        chosen |= {mine[k].path for k in np.unique(np.linspace(0, len(mine) - 1, views).round().astype(int))}
+    return Split(tuple(record for record in split if record.path in chosen))
 
 
-def real(root: Path, ids: int, seeds: int, epochs: int, work: Path) -> None:
+def real(root: Path, ids: int, views: int, seeds: int, epochs: int, training: str, work: Path) -> None:
     from passerby import datasets
 
-    test, train = real_test(work), some_people(datasets.read("street", root).train, ids)
+    test, train = real_test(work), some_people(datasets.read("street", root).train, ids, views)
     print(f"real test: {len(test.query)} queries, {len(test.gallery)} gallery images; {len(train)} rendered training images")
     show("six-stripe HSV histogram", by_histogram(test))
     show("ImageNet MobileNetV2", by_network(test, imagenet_embedder()))
     for seed in range(seeds):
-        show(f"rendered people only, seed {seed}", by_network(test, trained(train, work / f"real-{ids}-{seed}", seed, epochs)))
+        run = work / f"real-{ids}-{views}-{training}-{seed}"
+        show(f"rendered people, {training}, seed {seed}", by_network(test, trained(train, run, seed, epochs, training)))
 
 
 def ablate(ids: int, views: int, only: Sequence[str], epochs: int, work: Path) -> None:
@@ -264,7 +283,8 @@ def main() -> None:
     parser.add_argument("--towns", nargs="+", default=["arcade", "campus", "harbour", "market", "station", "winter"])
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--ids", type=int)
-    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--views", type=int)
+    parser.add_argument("--training", choices=TRAININGS, default="plain")
     parser.add_argument("--crops", type=int, default=48)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=12)
@@ -284,9 +304,9 @@ def main() -> None:
         elif given.what == "freeze":
             freeze(given.workers)
         elif given.what == "real":
-            real(given.root, given.ids or 400, given.seeds, given.epochs, work)
+            real(given.root, given.ids or 400, given.views or 12, given.seeds, given.epochs, given.training, work)
         else:
-            ablate(given.ids or 150, given.views, given.only, given.epochs, work)
+            ablate(given.ids or 150, given.views or 8, given.only, given.epochs, work)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"CPU of this process {used.ru_utime + used.ru_stime:.0f} s")
 

@@ -64,6 +64,22 @@ def _plain(garment: Garment) -> Garment:
     return replace(garment, pattern="plain")
 
 
+def _tights(person: Person) -> Person:
+    """A long-sleeved top and leggings as tight as they come, in the colours of the clothes; no coat, hat, bag or scarf."""
+    outfit = person.outfit
+    top, bottom = outfit.outer or outfit.top, outfit.bottom
+    tight = replace(
+        outfit,
+        top=replace(top, kind="longsleeve", length=0.5, width=0.0),
+        bottom=replace(bottom, kind="leggings", length=1.0, width=0.0),
+        outer=None,
+        hat=None,
+        bag=None,
+        scarf=None,
+    )
+    return replace(person, outfit=tight)
+
+
 def _loud(person: Person) -> Person:
     """Saturated colours of every hue, as no street shows them."""
     random = stream("loud", person.seed)
@@ -91,17 +107,30 @@ def _fair(town: Town) -> Town:
     return replace(changed, lights=lights)
 
 
+def _near(town: Town) -> Town:
+    """Frames of twice the pitch, so that hardly anybody is enlarged from few pixels."""
+    cameras = (replace(c, width=2 * c.width, height=2 * c.height, focal_px=2 * c.focal_px) for c in town.cameras)
+    return replace(town, cameras=tuple(cameras))
+
+
+def _boxes_twice(plan: Plan) -> Plan:
+    crops = (replace(crop, box=(2 * crop.box[0], 2 * crop.box[1], 2 * crop.box[2], 2 * crop.box[3])) for crop in plan.crops)
+    return replace(plan, crops=tuple(crops))
+
+
 def _same(thing):
     return thing
 
 
-# name -> (stage, change of the plan, change of the town, how many pixels tall people are at most)
+# name -> (stage, change of the plan, change of the town)
 ABLATIONS: dict[str, tuple[type[Stage], Callable[[Plan], Plan], Callable[[Town], Town]]] = {
     "texture": (Stage, lambda plan: _dress(plan, lambda person: _clothed(person, _plain)), _same),
+    "cloth shape": (Stage, lambda plan: _dress(plan, _tights), _same),
     "street colours": (Stage, lambda plan: _dress(plan, _loud), _same),
     "backgrounds": (_GreyStage, _same, _same),
     "other people": (_EmptyStage, _same, _same),
     "light": (Stage, _same, _fair),
+    "low resolution": (Stage, _boxes_twice, _near),
     "lens, sensor and encoder": (Stage, _same, lambda town: _equipped(town, lambda _: CLEAN)),
     "box errors": (Stage, lambda plan: _whole_boxes(plan), _same),
 }

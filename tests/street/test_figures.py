@@ -99,6 +99,17 @@ def test_every_bag_can_be_carried(kind):
     assert len(loaded.positions) > len(bare.positions)
 
 
+def test_a_bag_hangs_upright_below_the_hand_whatever_the_arm_does():
+    small = Garment("handbag", (0.5, 0.1, 0.1))
+    with_bag, without = Figure(wearing(bag=small)), Figure(wearing(bag=None))
+    for action in ("walk", "pockets", "phone"):
+        pose = Pose(phase=0.2, speed=1.3, action=action)
+        added = with_bag.posed(pose).positions[len(without.posed(pose).positions) :]
+        size = np.ptp(added, axis=0)
+        assert size[2] < 0.42 and size[1] < 0.16  # its height and its thickness: it has not turned
+        assert added[:, 2].min() > 0.1
+
+
 @pytest.mark.parametrize("style", hair.STYLES)
 def test_every_hair_style_can_be_worn(style):
     for hat in (None, Garment("cap", RED), Garment("hood", RED)):

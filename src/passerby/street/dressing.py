@@ -92,7 +92,7 @@ def dress(person: Person, body: Mannequin) -> tuple[list[Part], tuple[Material, 
         rail.parts += luggage.scarf(body, rail.random, rail.surface(_cloth(outfit.scarf)), cover.thick)
     if outfit.bag is not None:
         material = rail.surface(replace(_cloth(outfit.bag), pattern="plain"))
-        rail.parts += luggage.bag(body, outfit.bag, material, cover.thick, body.heads["finger3-2.R"])
+        rail.parts += luggage.bag(body, outfit.bag, material, cover.thick, body.heads[luggage.HELD])
     return [part for part in rail.parts if len(part.faces)], tuple(rail.table)
 
 

@@ -10,6 +10,7 @@ from numba import njit
 from passerby.street.bodies import Person
 from passerby.street.body_model import normals, skin, transforms
 from passerby.street.dressing import dress
+from passerby.street.luggage import HELD
 from passerby.street.mannequin import Mannequin, make_mannequin
 from passerby.street.meshes import Mesh
 from passerby.street.motion import Pose, cycle_m, rotations
@@ -43,7 +44,8 @@ class Figure:
         self._cut = np.concatenate([part.cut for part in parts]).astype(np.float32)
         self._material = np.concatenate([np.full(len(part.points), part.material, np.int32) for part in parts])
         strongest = np.take_along_axis(self._bones, self._weights.argmax(1)[:, None], 1)[:, 0]
-        self._region = np.array([_region(name) for name in self._names], np.int32)[strongest]
+        self._held = self._names.index(HELD)
+        self._region = np.array([_region(name) for name in (*self._names, HELD)], np.int32)[strongest]
         self._limbs = _limbs(body)
         self.stature_m = round(float(body.stature - self._points[:, 2].min()), 3)
 
@@ -55,7 +57,7 @@ class Figure:
     def posed(self, pose: Pose) -> Mesh:
         """The figure in the world: the lower of its feet on the ground, its root above (pose.x, pose.y)."""
         turns = rotations(pose, self.person.gait, self._names, self._heads)
-        placed = transforms(self._parents, self._heads, turns)
+        placed = self._with_hand(transforms(self._parents, self._heads, turns))
         points = skin(self._points, self._bones, self._weights, placed)
         ground = points[:, 2].min()
         points[:, 2] -= ground
@@ -77,6 +79,12 @@ class Figure:
             cut=self._cut,
             open=open_,
         )
+
+    def _with_hand(self, placed: np.ndarray) -> np.ndarray:
+        """The bones and one more, which goes with the hand and stays upright: bags hang from it whatever the arm does."""
+        hand = self._heads[self._held]
+        shift = placed[self._held, :, :3] @ hand + placed[self._held, :, 3] - hand
+        return np.concatenate([placed, np.concatenate([np.eye(3), shift[:, None]], 1)[None].astype(np.float32)])
 
 
 @dataclass(frozen=True, eq=False)

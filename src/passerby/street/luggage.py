@@ -8,8 +8,10 @@ from numpy.random import RandomState
 from passerby.street.clothes import Garment
 from passerby.street.mannequin import Mannequin, Part
 
-__all__ = ["BAGS", "bag", "hood_down", "scarf"]
+__all__ = ["BAGS", "HELD", "bag", "hood_down", "scarf"]
 
+HELD = "finger3-2.L"
+"""The bone that a bag hangs from. Phones are in the right hand."""
 BAGS = ("backpack", "shoulder", "handbag", "shopper")
 _SIZES = {  # width, depth, height, m: small and large
     "backpack": ((0.26, 0.12, 0.36), (0.33, 0.19, 0.50)),
@@ -38,9 +40,10 @@ def _pillow(centre: np.ndarray, size: np.ndarray, rows: int = 9, columns: int = 
     return points, faces.astype(np.int32)
 
 
-def _rigid(body: Mannequin, points: np.ndarray, faces: np.ndarray, bone: str, material: int) -> Part:
+def _rigid(body: Mannequin, points: np.ndarray, faces: np.ndarray, bone: str | None, material: int) -> Part:
+    """A thing that moves with one bone; without one it hangs from the hand, see `Figure`."""
     bones = np.zeros((len(points), 4), np.int32)
-    bones[:, 0] = body.model.bones.index(bone)
+    bones[:, 0] = len(body.model.bones) if bone is None else body.model.bones.index(bone)
     weights = np.zeros((len(points), 4), np.float32)
     weights[:, 0] = 1
     flat = points.astype(np.float32)
@@ -55,7 +58,7 @@ def bag(body: Mannequin, garment: Garment, material: int, back_m: float, hand: n
         garment: its record; `length` is its size.
         material: index into the figure's table.
         back_m: thickness of the clothes, m.
-        hand: (3,) where in the rest pose a thing is that shall hang straight below the right hand, m.
+        hand: (3,) where the hand is that holds it in the rest pose, m; see `HELD`.
     """
     small, large = _SIZES[garment.kind]
     size = (np.array(small) + (np.array(large) - np.array(small)) * garment.length) * (0.75 + 0.25 * body.size)
@@ -75,7 +78,7 @@ def bag(body: Mannequin, garment: Garment, material: int, back_m: float, hand: n
     points, faces = _pillow(np.array([0.0, 0.0, -size[2] / 2 - 0.07]), size)
     loop, loop_faces = _pillow(np.array([0.0, 0.0, -0.05]), np.array([0.012, 0.5 * size[1], 0.1]), 5, 8)
     both = np.concatenate([points, loop])
-    return [_rigid(body, both + hand, np.concatenate([faces, loop_faces + len(points)]), "wrist.R", material)]
+    return [_rigid(body, both + hand, np.concatenate([faces, loop_faces + len(points)]), None, material)]
 
 
 def scarf(body: Mannequin, random: RandomState, material: int, room: float) -> list[Part]:
