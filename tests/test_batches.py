@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from passerby.batches import Batch, EvalLoader, TrainLoader, labels_of
+from passerby.batches import Batch, EvalLoader, JoinedLoader, TrainLoader, labels_of
 from passerby.datasets.images import read_image
 from passerby.errors import DataError, ImageError, UsageError
 from passerby.records import Record, Split
@@ -237,3 +237,31 @@ def test_what_loaders_refuse(split, make, kind, text):
     with pytest.raises(kind) as error:
         make(split)
     assert str(error.value) == text
+
+
+def indices(batches) -> list[list[list[int]]]:
+    return [[batch.indices.tolist() for batch in (group if isinstance(group, tuple) else (group,))] for group in batches]
+
+
+def test_other_loaders_join_from_an_epoch_on_and_begin_anew_when_they_run_out(split):
+    own = make_loader(split, SequentialSampler(14, 3))
+    other = make_loader(split[:5], ShuffleSampler(5, 2, seed=8))  # 2 batches an epoch beside 5
+    joined = JoinedLoader(own, (other,), first=1)
+    assert len(joined) == 5
+    assert [len(group) for group in indices(joined.epoch(0))] == [1] * 5
+    epochs = [indices(joined.epoch(number)) for number in (1, 2)]
+    assert [group[0] for group in epochs[0]] == SequentialSampler(14, 3).epoch(1)
+    flowing = [group[1] for epoch in epochs for group in epoch]  # batches 5 to 14 of the endless stream
+    stream = [batch for number in range(8) for batch in ShuffleSampler(5, 2, seed=8).epoch(number)]
+    assert flowing == stream[5:15]
+
+
+@pytest.mark.parametrize("start", [1, 4])
+def test_a_joined_epoch_resumes_in_its_middle(split, start):
+    def loader() -> JoinedLoader:
+        return JoinedLoader(make_loader(split, SequentialSampler(14, 3)), (make_loader(split[:5], ShuffleSampler(5, 2, seed=8)),))
+
+    whole, rest = list(loader().epoch(3)), list(loader().epoch(3, start))
+    assert len(rest) == 5 - start
+    for before, after in zip(whole[start:], rest, strict=True):
+        assert all(torch.equal(a.inputs, b.inputs) for a, b in zip(before, after, strict=True))

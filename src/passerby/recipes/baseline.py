@@ -320,10 +320,9 @@ class BaselineStep:
         self.clock = Clock()
         self.parallel = distribute(model)
         self.losses = make_losses(loss_terms(config), num_classes=num_classes, embedding_dim=model.embedding_dim).to(device)
-        groups = parameter_groups(model, config.lr, backbone_factor=config.backbone_lr_factor, weight_decay=config.weight_decay)
-        weights = list(self.losses.parameters())  # the class weights of the margin losses
-        if weights:
-            groups.append({"name": "losses", "params": weights, "lr": config.lr, "weight_decay": config.weight_decay})
+        groups = parameter_groups(
+            model, config.lr, losses=[self.losses], backbone_factor=config.backbone_lr_factor, weight_decay=config.weight_decay
+        )
         self.optimizer = make_optimizer(config.optimizer, groups, momentum=config.momentum, nesterov=config.nesterov)
         self.ownership = check_ownership({"model": model, "losses": self.losses}, {config.optimizer: self.optimizer})
         self.rates = LrSchedule(self.optimizer, learning_rate(config))
