@@ -209,21 +209,18 @@ def real_test(work: Path):
 
 
 def some_people(split, ids: int, views: int):
-    """The first people of every town, so that all towns give the same share of `ids`, and `views` crops of each, spread evenly."""
+    """The first people of every town, all towns with the same share of `ids`; `views` crops of each, spread over its cameras."""
     from passerby.records import Split
 
-    domains = sorted({record.domain for record in split})
-    kept = set()
-    for domain in domains:
-        kept |= {(domain, pid) for pid in sorted({r.pid for r in split if r.domain == domain})[: ids // len(domains)]}
-    crops: dict[tuple[str, int], list] = {person: [] for person in kept}
+    people: dict[tuple[str, int], list] = {}
     for record in split:
-        if (record.domain, record.pid) in kept:
-            crops[record.domain, record.pid].append(record)
-    chosen = set()
-    for mine in crops.values():
-        chosen |= {mine[k].path for k in np.unique(np.linspace(0, len(mine) - 1, views).round().astype(int))}
-    return Split(tuple(record for record in split if record.path in chosen))
+        people.setdefault((record.domain, record.pid), []).append(record)
+    domains = sorted({domain for domain, _ in people})
+    kept = [person for d in domains for person in sorted(p for p in people if p[0] == d)[: ids // len(domains)]]
+    chosen = []
+    for mine in (people[person] for person in kept):
+        chosen += [mine[k] for k in np.unique(np.linspace(0, len(mine) - 1, views).round().astype(int))]
+    return Split(tuple(chosen))
 
 
 def real(root: Path, ids: int, views: int, seeds: int, epochs: int, training: str, work: Path) -> None:
