@@ -30,7 +30,7 @@ _COLUMNS = ("vectors", "pids", "camids", "names")
 _MAT_FIELDS = {"query": "query", "gallery": "gallery", "multi_query": "mquery"}  # prefix of _f, _label, _cam
 _MAT_SINGLE = {"vectors": "feat", "pids": "ids", "camids": "cam_ids", "names": "img_path"}  # one set a file, as one tool writes
 _MAT_LIMIT_BYTES = 2**32 - 1024
-_BLOCK_NUMBERS = 2**17  # looked at together; as float64 they stay in a processor's cache
+BLOCK_NUMBERS = 2**17  # of vectors, looked at together; as float64 they stay in a processor's cache
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -235,7 +235,7 @@ def _array(values: Any) -> np.ndarray:
 
 
 def _row_blocks(vectors: np.ndarray) -> Iterator[slice]:
-    size = max(1, _BLOCK_NUMBERS // vectors.shape[1])
+    size = max(1, BLOCK_NUMBERS // vectors.shape[1])
     return (slice(start, start + size) for start in range(0, len(vectors), size))
 
 

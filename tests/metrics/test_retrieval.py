@@ -439,7 +439,7 @@ MISUSED = [
     (lambda: evaluate(*GOOD, memory_mb=0), "memory_mb is 0: it must be 1 or more."),
     (lambda: evaluate(*GOOD, threads=0), "threads is 0: it must be 1 or more."),
     (lambda: evaluate(*GOOD, kernel="cuda"), 'no counting kernel "cuda". Allowed: auto, numba, numpy.'),  # type: ignore[arg-type]
-    (lambda: evaluate(people(2, 1), people(20_000, 1), memory_mb=1), "memory_mb is 1: this gallery needs at least "),
+    (lambda: evaluate(people(2, 1), people(20_000, 1), memory_mb=1), "memory_mb is 1: this evaluation needs at least "),
     (
         lambda: evaluate(*GOOD, Convention(multi_query="mean")),
         'the convention says multi_query "mean", but no multi-query images were given: give both or neither.',

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from passerby.embeddings import Embeddings
+from passerby.embeddings import BLOCK_NUMBERS, Embeddings
 from passerby.errors import EmbeddingsError, UsageError
 from passerby.metrics.counting import right_answers, similar_row
 from passerby.metrics.matches import Matches
 
-__all__ = ["SingleShot", "pool_queries"]
+__all__ = ["DRAWN_NUMBERS", "SingleShot", "pool_queries"]
+
+DRAWN_NUMBERS = 2**16  # of a query's repeated draws, made together; the numbers do not depend on it
 
 
 def pool_queries(query: Embeddings, more: Embeddings, how: str, *, unit: bool = True) -> Embeddings:
@@ -41,14 +43,27 @@ def pool_queries(query: Embeddings, more: Embeddings, how: str, *, unit: bool = 
     if len(query) and not (ends > starts).any():
         raise EmbeddingsError(f"none of the {len(more)} multi-query images has the pid and camera of a query.")
     lengths = more.unit_lengths("multi-query vectors") if unit else np.ones(len(more))
-    pooled = query.vectors / (query.unit_lengths("query vectors") if unit else np.ones(len(query)))[:, None]
-    for row in np.flatnonzero(ends > starts):
+    own_lengths = query.unit_lengths("query vectors") if unit else np.ones(len(query))
+    pooled = np.empty(query.vectors.shape, dtype=np.float32)
+    for row in range(len(query)):
         members = order[starts[row] : ends[row]]
-        vectors = more.vectors[members] / lengths[members, None]
-        pooled[row] = vectors.mean(axis=0) if how == "mean" else vectors.max(axis=0)
+        source, of = (more.vectors, lengths) if len(members) else (query.vectors, own_lengths)
+        pooled[row] = _pooled(source, of, members if len(members) else np.array([row]), how)
     alone = int((ends == starts).sum())
     notes = [*query.notes, *([f"{alone} queries have no multi-query images and kept their own vector."] if alone else [])]
     return Embeddings(pooled, query.pids, query.camids, query.names, {**query.meta, **({"notes": notes} if notes else {})})
+
+
+def _pooled(vectors: np.ndarray, lengths: np.ndarray, members: np.ndarray, how: str) -> np.ndarray:
+    """(D,) mean or maximum of some rows over their lengths, in float64, a few rows at a time."""
+    size = max(1, BLOCK_NUMBERS // vectors.shape[1])
+    reduce = np.add.reduce if how == "mean" else np.maximum.reduce
+    parts = []
+    for start in range(0, len(members), size):
+        rows = members[start : start + size]
+        parts.append(reduce(vectors[rows] / lengths[rows, None], axis=0))
+    together = reduce(parts, axis=0)
+    return together / len(members) if how == "mean" else together
 
 
 class SingleShot:
@@ -74,19 +89,27 @@ class SingleShot:
         ranks = np.zeros((len(block), self._repeats), dtype=np.int64)
         tied = np.zeros(len(block), dtype=bool)
         buffer = np.empty(len(self._labels.order), dtype=block.dtype)
+        at_once = max(1, DRAWN_NUMBERS // len(self._sizes))
         scale, offset = self._scale.astype(block.dtype, copy=False), self._offset.astype(block.dtype, copy=False)
         for row in range(len(block)):
             query = first + row
             if self._num_matches[query] == 0:
                 continue
-            draw = self._random.random((self._repeats, len(self._sizes)))
             similar = similar_row(block[row], scale, offset, self._labels.order, buffer)
-            shots = similar[self._labels.members[self._labels.member_start[:-1] + (draw * self._sizes).astype(np.int64)]]
-            right, _ = right_answers(self._labels, query)
-            person = self._labels.person[query]
-            value = similar[right[(draw[:, person] * len(right)).astype(np.int64)]][:, None]
-            shots[:, person] = -np.inf
-            as_near, nearer = (shots >= value).sum(axis=1), (shots > value).sum(axis=1)
-            tied[row] = (as_near != nearer).any()
-            ranks[row] = 1 + (as_near if self._pessimistic else nearer)
+            for start in range(0, self._repeats, at_once):
+                shots = slice(start, min(start + at_once, self._repeats))
+                as_near, nearer = self._counted(similar, query, shots.stop - shots.start)
+                tied[row] |= (as_near != nearer).any()
+                ranks[row, shots] = 1 + (as_near if self._pessimistic else nearer)
         return ranks, tied
+
+    def _counted(self, similar: np.ndarray, query: int, repeats: int) -> tuple[np.ndarray, np.ndarray]:
+        """(repeats,) how many of the drawn others are at least as near as the drawn right answer, and how many nearer."""
+        draw = self._random.random((repeats, len(self._sizes)))
+        right, _ = right_answers(self._labels, query)
+        person = self._labels.person[query]
+        value = similar[right[(draw[:, person] * len(right)).astype(np.int64)]][:, None]
+        draw *= self._sizes
+        shots = similar[self._labels.members[self._labels.member_start[:-1] + draw.astype(np.int64)]]
+        shots[:, person] = -np.inf
+        return (shots >= value).sum(axis=1), (shots > value).sum(axis=1)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError
+from passerby.metrics.ceiling import BLOCK_ROWS, block_rows
 from passerby.metrics.conventions import MARKET1501, Convention
 from passerby.metrics.counting import Counter, Kernel, Ranks, choose_kernel
 from passerby.metrics.matches import Columns, Matches, match
@@ -22,10 +23,6 @@ from passerby.metrics.scores import PairTable, RetrievalScores, precision_at_hit
 from passerby.progress import Meter, meter
 
 __all__ = ["evaluate", "evaluate_distances"]
-
-_BLOCK_ROWS = 512  # beyond this a product gains nothing, and the block leaves the processor's cache
-_BYTES_A_COLUMN = 96  # index, scale and offset of a gallery image, with room for what building them takes
-_BYTES_A_MATCH = 160  # ranks of a right answer, and the columns that means are taken from
 
 
 def evaluate(
@@ -75,10 +72,10 @@ def evaluate(
     if (convention.multi_query != "none") != (multi_query is not None):
         told = "no multi-query images were given" if multi_query is None else "multi-query images were given"
         raise UsageError(f'the convention says multi_query "{convention.multi_query}", but {told}: give both or neither.')
+    rows = block_rows(matches, query, gallery, multi_query, convention, memory_mb, threads or available_cores())
     if multi_query is not None:
         query = pool_queries(query, multi_query, convention.multi_query, unit=convention.distance == "cosine")
     scale, offset = _affine(query, gallery, convention)
-    rows = _block_rows(matches, gallery.dim, memory_mb, threads)
     job = _Job(columns, matches, convention, scale, offset, max_rank, threads or available_cores(), seed, kernel)
     notes = dict.fromkeys((*query.notes, *gallery.notes, *matches.notes))
     with _limited(threads), meter("evaluate", len(query), "queries") if progress else nullcontext() as shown:
@@ -93,6 +90,8 @@ def evaluate_distances(
     gallery_camids: ArrayLike,
     convention: Convention = MARKET1501,
     *,
+    query_names: ArrayLike | None = None,
+    gallery_names: ArrayLike | None = None,
     max_rank: int = 50,
     threads: int | None = None,
     seed: int = 0,
@@ -106,8 +105,10 @@ def evaluate_distances(
         gallery_pids: (G,).
         query_camids: (Q,).
         gallery_camids: (G,).
-        convention: what the numbers shall mean. Images have no names here, so with ``same_camera="keep"`` the query's own image,
-            where the gallery holds it, counts as a right answer.
+        convention: what the numbers shall mean. Without names, the query's own image counts as a right answer where the gallery
+            holds it and ``same_camera`` is "keep".
+        query_names: (Q,).
+        gallery_names: (G,).
         max_rank: length of the CMC curve.
         threads: how many threads count; left out, all that the process may use.
         seed: of the draws of a single gallery shot.
@@ -121,8 +122,8 @@ def evaluate_distances(
     if convention.multi_query != "none":
         raise UsageError(f'the convention says multi_query "{convention.multi_query}": distances cannot be pooled, use evaluate.')
     query, gallery = (
-        Embeddings(np.zeros((np.size(np.asarray(pids)), 1)), pids, camids)
-        for pids, camids in ((query_pids, query_camids), (gallery_pids, gallery_camids))
+        Embeddings(np.zeros((np.size(np.asarray(pids)), 1)), pids, camids, names)
+        for pids, camids, names in ((query_pids, query_camids, query_names), (gallery_pids, gallery_camids, gallery_names))
     )
     columns = Columns(query.pids, query.camids, query.names)
     matches = match(columns, Columns(gallery.pids, gallery.camids, gallery.names), convention)
@@ -270,17 +271,6 @@ def _affine(query: Embeddings, gallery: Embeddings, convention: Convention) -> t
     return none + 1, (lengths**2 / 2).astype(np.float32) if convention.distance == "euclidean" else none
 
 
-def _block_rows(matches: Matches, dim: int, memory_mb: float, threads: int | None) -> int:
-    """How many queries a block may have under the ceiling."""
-    G = len(matches.labels.order)
-    fixed = _BYTES_A_COLUMN * G + 4 * G * (threads or available_cores())
-    a_row = 4 * G + 8 * dim + _BYTES_A_MATCH * int(matches.num_matches.max())
-    rows = int((memory_mb * 1e6 - fixed) // a_row)
-    if rows < 1:
-        raise UsageError(f"memory_mb is {memory_mb:g}: this gallery needs at least {np.ceil((fixed + a_row) / 1e6):.0f}.")
-    return min(rows, _BLOCK_ROWS)
-
-
 def _products(query: Embeddings, gallery: Embeddings, convention: Convention, rows: int) -> Iterator[np.ndarray]:
     buffer = np.empty((min(rows, len(query)), len(gallery)), dtype=np.float32)
     for start in range(0, len(query), rows):
@@ -302,8 +292,8 @@ def _checked_blocks(distances: Any, Q: int, G: int) -> Iterator[np.ndarray]:
             raise EmbeddingsError(
                 f"distances of shape {block.shape} from query {done} on: {Q} queries x {G} gallery images go here."
             )
-        for start in range(0, len(block), _BLOCK_ROWS):
-            part = block[start : start + _BLOCK_ROWS]
+        for start in range(0, len(block), BLOCK_ROWS):
+            part = block[start : start + BLOCK_ROWS]
             if not np.isfinite(part).all():
                 row, column = np.argwhere(~np.isfinite(part))[0]
                 pair = f"query {done + start + row} to gallery image {column}"
