@@ -64,10 +64,10 @@ def test_small_work_is_not_compiled():
 def test_without_a_folder_for_its_cache_numba_compiles_all_the_same(monkeypatch):
     from numba import njit
 
-    def without_folder(*, nogil, cache=False):
+    def without_folder(*, nogil, fastmath, cache=False):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return njit(nogil=nogil)
+        return njit(nogil=nogil, fastmath=fastmath)
 
     monkeypatch.setattr(compiled, "njit", without_folder)
-    assert compiled._machine_code(lambda number: number + 1)(1) == 2
+    assert compiled.machine_code(lambda number: number + 1)(1) == 2
