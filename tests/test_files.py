@@ -52,3 +52,28 @@ def test_json_that_other_readers_refuse_is_not_written(tmp_path: Path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"value": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_is_named_itself_and_not_its_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError) as found:
+        write_text(tmp_path / "folder", "x")
+    assert found.value.filename == str(tmp_path / "folder") and not list(tmp_path.glob(".*"))
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / ".a.xyz.txt"))
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(PermissionError) as denied:
+        write_text(tmp_path / "a.txt", "x")
+    assert (denied.value.strerror, denied.value.filename) == ("Permission denied", str(tmp_path / "a.txt"))
+
+
+def test_a_full_disk_names_the_target_and_another_file_keeps_its_name(tmp_path: Path):
+    for raised, named in ((OSError(28, "No space left"), "a.txt"), (OSError(2, "No such file", "other.jpg"), "other.jpg")):
+        with pytest.raises(OSError) as found, replacing(tmp_path / "a.txt"):
+            raise raised
+        assert Path(found.value.filename).name == named
+    with pytest.raises(OSError, match="no number"), replacing(tmp_path / "a.txt"):
+        raise OSError("an error with no number")
+    assert not list(tmp_path.iterdir())
