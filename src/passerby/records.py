@@ -14,10 +14,11 @@ from typing import overload
 
 import numpy as np
 
-__all__ = ["DISTRACTOR_PID", "JUNK_PID", "Record", "ReidData", "Split", "Trial"]
+__all__ = ["DISTRACTOR_PID", "JUNK_PID", "LARGEST_NUMBER", "Record", "ReidData", "Split", "Trial"]
 
 JUNK_PID = -1
 DISTRACTOR_PID = 0
+LARGEST_NUMBER = 2**63 - 1  # of a person or a camera: the columns are int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,13 @@ class Split(Sequence[Record]):
 
 @dataclass(frozen=True)
 class Trial:
-    """One of the repeated random splits of a small data set."""
+    """One of the repeated random splits of a small data set; `note` is what must be said beside numbers of it."""
 
     name: str
     query: Split
     gallery: Split
     train: Split = Split()
+    note: str = ""
 
 
 @dataclass(frozen=True)

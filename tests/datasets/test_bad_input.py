@@ -42,6 +42,15 @@ def misnamed_file(tree, root):
     )
 
 
+def a_number_beyond_64_bits(tree, root):
+    name = f"{10**20}_c1s1_001051_00.jpg"
+    shutil.copy(tree("market") / "query" / "0001_c1s1_001051_00.jpg", root / "query" / name)
+    return "market", (
+        f'misnamed in "ROOT/data/query": "{name}": Market-1501 names its images like 0002_c1s1_000451_03.jpg. '
+        "Is this another data set? Try: passerby data check ROOT/data"
+    )
+
+
 def many_misnamed_files(tree, root):
     picture = tree("market") / "query" / "0001_c1s1_001051_00.jpg"
     for number in range(7):
@@ -124,6 +133,7 @@ FAULTS = [
     wrong_data_set,
     no_data_set,
     misnamed_file,
+    a_number_beyond_64_bits,
     many_misnamed_files,
     camera_out_of_range,
     identities_absent_from_gallery,

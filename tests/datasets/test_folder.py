@@ -135,3 +135,15 @@ def test_folders_of_other_layouts_are_no_people(tree, message):
     assert text.startswith(
         '"ROOT/data" holds Market-1501, not a folder of one folder an identity; its name here is "market1501".'
     )
+
+
+def test_numbers_beyond_64_bits_are_names_like_any_other(tmp_path, draw):
+    for person in (f"{10**20}", f"{10**20 + 1}"):
+        for camera in (1, 2):
+            draw(tmp_path / "shop" / person / f"a_c{camera}.jpg")
+    data = datasets.read("folder", tmp_path / "shop")
+    assert data.train.pids.tolist() == [1, 1, 2, 2] and data.train.camids.tolist() == [0, 1, 0, 1]
+    draw(tmp_path / "other" / "1" / f"a_c{10**20}.jpg")
+    assert datasets.read("folder", tmp_path / "other").notes == (
+        "no camera in the file names (_cN): all images count as one camera, so nothing can be evaluated",
+    )

@@ -87,6 +87,10 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, message, monkeypatch):
         ("a.jpg,1.5,0,train,,\n", 'pid "1.5" is no whole number'),
         ("a.jpg,-2,0,train,,\n", "pid -2 is below -1"),
         ("a.jpg,1,-1,train,,\n", "camid -1 is below 0"),
+        (f"a.jpg,{10**20},0,train,,\n", f"pid {10**20} is out of range: numbers go up to 9223372036854775807"),
+        (f"a.jpg,1,{2**63},train,,\n", f"camid {2**63} is out of range: numbers go up to 9223372036854775807"),
+        (f"a.jpg,1,0,train,-{10**30},\n", f"time -{10**30} is out of range: numbers go up to 9223372036854775807"),
+        (f"a.jpg,{'7' * 5000},0,train,,\n", f'pid "{"7" * 60}" is no whole number'),
         ("a.jpg,1,0,train,noon,\n", 'time "noon" is no whole number'),
         (",1,0,train,,\n", "the path is empty"),
         ("a.jpg,1,0,trian,,\n", 'split "trian". Did you mean "train"? Allowed: train, val, query, gallery, multi_query'),
@@ -95,6 +99,12 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, message, monkeypatch):
 def test_a_row_that_does_not_fit(table, message, row, expected):
     root = table([ROWS[2], row])
     assert message(DataError, lambda: datasets.read("manifest", root)) == f'"ROOT/shop/manifest.csv", line 3: {expected}.'
+
+
+def test_the_largest_numbers_fit(table):
+    root = table([f"a.jpg,{2**63 - 1},{2**63 - 1},train,,\n"])
+    data = datasets.read("manifest", root)
+    assert (data.train.pids.tolist(), data.train.camids.tolist()) == ([2**63 - 1], [2**63 - 1])
 
 
 def test_many_rows_that_do_not_fit_are_counted(table, message):

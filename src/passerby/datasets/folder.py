@@ -23,7 +23,7 @@ __all__ = ["FOLDER"]
 _SUBTREES = {"train": "train", "val": "val", "query": "query", "gallery": "gallery", "multi_query": "multi-query"}
 _WHOLE_TRAIN = "train_all"
 _CAMERA_RULES = (
-    re.compile(r"(?:.*?[_-])?cam(?:era)?[_-]?(\d+)|.*?[_-]c(\d+)", re.IGNORECASE),
+    re.compile(r"(?:.*?[_-])?cam(?:era)?[_-]?(\d{1,18})(?!\d)|.*?[_-]c(\d{1,18})(?!\d)", re.IGNORECASE),
     re.compile(r"\d{4}_\d{3}_(\d{2})_\d+[a-z]+_"),
 )
 # Sub-folders of other layouts: their names are no persons.
@@ -78,7 +78,7 @@ def _holds_people(tree: Path) -> bool:
 def _pids(names: Iterable[str]) -> dict[str, int]:
     """Folder name -> pid, as the module's docstring says."""
     found = sorted(set(names))
-    if all(re.fullmatch(r"-1|[0-9]+", name) for name in found):
+    if all(re.fullmatch(r"-1|[0-9]{1,18}", name) for name in found):
         numbers = {name: int(name) for name in found}
         if len(set(numbers.values())) == len(numbers):  # "1" and "01" would become one person
             return numbers
@@ -109,8 +109,8 @@ def _cameras(paths: list[Path], root: Path) -> tuple[dict[Path, int], list[str],
 
 
 def _frame(path: Path) -> int | None:
-    match = MARKET_RULE.pattern.match(path.name)
-    return None if match is None or match["frame"] is None else int(match["frame"])
+    numbers = MARKET_RULE.numbers(path.name)
+    return None if numbers is None else numbers[2]
 
 
 def _loose_images(tree: Path) -> list[Fault]:

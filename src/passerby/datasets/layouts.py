@@ -14,7 +14,7 @@ from pathlib import Path
 
 from passerby.datasets.walking import absent, command, image_files, shown, subfolders
 from passerby.errors import listing
-from passerby.records import Record, ReidData, Split
+from passerby.records import LARGEST_NUMBER, Record, ReidData, Split
 
 __all__ = [
     "Counts",
@@ -125,6 +125,14 @@ class NameRule:
     example: str
     cameras: int | None
 
+    def numbers(self, name: str) -> tuple[int, int, int | None] | None:
+        """Person, camera as the name counts it, and frame; None where the name does not fit or a number is no 64-bit one."""
+        match = self.pattern.match(name)
+        if match is None or max(int(match["pid"]), int(match["cam"])) > LARGEST_NUMBER:
+            return None
+        frame = match.groupdict().get("frame")
+        return int(match["pid"]), int(match["cam"]), None if frame is None else int(frame)
+
     def fits(self, *folders: Path, sample: int = 40) -> bool:
         """Whether most of a few image names of each folder, taken together, fit."""
         names = [path.name for folder in folders for path in image_files(folder, sample)]
@@ -140,16 +148,15 @@ def parse_names(paths: Sequence[Path], rule: NameRule, domain: str, folder: Path
     """Turn image paths into records; names that do not fit and cameras out of range become one fault each."""
     records, misnamed, foreign = [], [], []
     for path in paths:
-        match = rule.pattern.match(path.name)
-        if match is None:
+        numbers = rule.numbers(path.name)
+        if numbers is None:
             misnamed.append(path.name)
             continue
-        camera = int(match["cam"])
+        pid, camera, frame = numbers
         if camera < 1 or (rule.cameras is not None and camera > rule.cameras):
             foreign.append((camera, path.name))
             continue
-        frame = match.groupdict().get("frame")
-        records.append(Record(path, int(match["pid"]), camera - 1, domain, None if frame is None else int(frame)))
+        records.append(Record(path, pid, camera - 1, domain, frame))
     faults = []
     if misnamed:
         faults.append(Fault("misnamed-files", _misnamed_text(misnamed, len(paths), rule, folder)))

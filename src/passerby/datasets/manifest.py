@@ -16,7 +16,7 @@ from passerby.datasets.layouts import Fault, Layout, Scan, absent_fault, duplica
 from passerby.datasets.walking import absent, shown
 from passerby.errors import DataError, MissingDependencyError, listing, nearest
 from passerby.files import replacing
-from passerby.records import Record, Split
+from passerby.records import LARGEST_NUMBER, Record, Split
 
 __all__ = ["MANIFEST", "MANIFEST_NAMES", "find_manifest", "scan_manifest", "write_manifest"]
 
@@ -85,9 +85,11 @@ def _whole(row: Mapping[str, Any], column: str, least: int | None) -> int:
         if not isinstance(value, str) and number != value:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f'{column} "{shown(str(value))}" is no whole number') from None
+        raise ValueError(f'{column} "{shown(str(value)[:60])}" is no whole number') from None
     if least is not None and number < least:
         raise ValueError(f"{column} {number} is below {least}")
+    if abs(number) > LARGEST_NUMBER:
+        raise ValueError(f"{column} {str(number)[:60]} is out of range: numbers go up to {LARGEST_NUMBER}")
     return number
 
 

@@ -30,7 +30,7 @@ _DOMAIN = "msmt17"
 _V1, _V2 = ("train", "test"), ("mask_train_v2", "mask_test_v2")
 _LISTS = {"train": "list_train.txt", "val": "list_val.txt", "query": "list_query.txt", "gallery": "list_gallery.txt"}
 _TRAIN_PERSONS = 1_041
-_LINE = re.compile(r"(?P<path>.*\S)\s+(?P<pid>\d+)\s*")
+_LINE = re.compile(r"(?P<path>.*\S)\s+(?P<pid>\d{1,18})\s*")
 
 
 def _recognise(folders: tuple[str, str], root: Path) -> bool:

@@ -106,11 +106,7 @@ def _numbers(records: list[Record]) -> tuple[dict[tuple[str, int], int], dict[tu
 
 def _says(name: str, record: Record) -> bool:
     """Whether a reader of the layout gets this person, camera and frame from the name."""
-    match = MARKET_RULE.pattern.match(name)
-    if match is None:
-        return False
-    frame = None if match["frame"] is None else int(match["frame"])
-    return (int(match["pid"]), int(match["cam"]) - 1, frame) == (record.pid, record.camid, record.frame)
+    return MARKET_RULE.numbers(name) == (record.pid, record.camid + 1, record.frame)
 
 
 def _market_stem(record: Record) -> str:
