@@ -6,7 +6,8 @@ import pytest
 from passerby.errors import DataError, UsageError
 from passerby.street.meshes import Material, box
 from passerby.street.render import View
-from passerby.street.video import ClipOrder, mesh_box, render_video
+from passerby.street.towns import make_town
+from passerby.street.video import ClipOrder, _scene, mesh_box, render_video
 
 av = pytest.importorskip("av")
 
@@ -85,3 +86,12 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "x").write_text("")
     with pytest.raises(DataError, match=r"cannot be made \(File exists\). Give --out a folder of your own"):
         render_video(ClipOrder("market"), tmp_path / "x")
+
+
+def test_without_a_number_the_town_is_as_crowded_as_usual():
+    town = make_town("market")
+    scene = _scene(town, ClipOrder("market", seconds=20), [0, 1])
+    assert len(scene.people) == 23  # 6 in each of 2 places, walks of 24.6 s, arriving over 46 s
+    present = [len(scene.present(place.name, time_s)) for place in town.places for time_s in (2, 8, 14)]
+    assert 3 < np.mean(present) < 9
+    assert len(_scene(town, ClipOrder("market", people=5), [0, 1]).people) == 5

@@ -24,8 +24,8 @@ class Options:
     """Camera numbers, from 1; all where not given."""
     seconds: float = 20.0
     """Length of each film, s."""
-    people: int = 12
-    """People who pass all the cameras."""
+    people: int | None = None
+    """People who pass all the cameras; where not given, as many as usually crowd the town."""
     seed: int = 0
     """Who comes, and when."""
     size: str = "640x360"

@@ -23,9 +23,11 @@ from passerby.street.render import View
 from passerby.street.seeds import stream
 from passerby.street.towns import Town
 
-__all__ = ["FRAMES_PER_S", "Scene", "Walk", "make_scene", "visible_share"]
+__all__ = ["FRAMES_PER_S", "WALK_S", "Scene", "Walk", "make_scene", "visible_share"]
 
 FRAMES_PER_S = 25
+WALK_S = 32.0 / 1.3
+"""How long a walk through a place takes, s."""
 _MOVING = ("walk",) * 6 + ("carry", "phone", "talk", "pockets")
 _IDLE = ("stand", "phone", "talk", "pockets")
 
@@ -155,8 +157,7 @@ def make_scene(
         length_s: over how long people keep arriving; None: as long as the town's usual crowd needs.
         pairs: share of people who walk beside the one before them.
     """
-    walk_s = 32.0 / 1.3
-    usual_s = sum(len(cameras) for cameras in targets.values()) * walk_s / (len(town.places) * town.style.crowd)
+    usual_s = sum(len(cameras) for cameras in targets.values()) * WALK_S / (len(town.places) * town.style.crowd)
     total_s = usual_s if length_s is None else length_s
     walks: list[Walk] = []
     before: list[Walk] = []

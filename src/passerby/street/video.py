@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from passerby.street.cameras import Box, Camera, degrade
 from passerby.street.clothes import WARDROBES
 from passerby.street.meshes import Mesh
 from passerby.street.render import View, open_renderer
-from passerby.street.scenes import Scene, make_scene, visible_share
+from passerby.street.scenes import WALK_S, Scene, make_scene, visible_share
 from passerby.street.seeds import number, stream
 from passerby.street.stage import Shot, Stage
 from passerby.street.towns import Town, make_town
@@ -35,7 +36,7 @@ class ClipOrder:
         town: a key of `towns.TOWNS`.
         cameras: camera numbers, from 1 as in file names; empty: all.
         seconds: length of each film.
-        people: who passes all the cameras.
+        people: how many pass all the cameras; None: as many as keep the usual crowd of the town in every place.
         seed: who comes, and when.
         width, height: frame size, pixels, even numbers.
         fps: frames a second.
@@ -44,14 +45,14 @@ class ClipOrder:
     town: str
     cameras: tuple[int, ...] = ()
     seconds: float = 20.0
-    people: int = 12
+    people: int | None = None
     seed: int = 0
     width: int = 640
     height: int = 360
     fps: int = 25
 
     def __post_init__(self) -> None:
-        if self.people < 1:
+        if self.people is not None and self.people < 1:
             raise UsageError(f"people is {self.people}: at least one person must walk.")
         if not 0 < self.seconds <= 3600:
             raise UsageError(f"seconds is {self.seconds:g}: a film lasts up to an hour (3600).")
@@ -127,11 +128,13 @@ def _cameras(town: Town, order: ClipOrder) -> list[Camera]:
 
 def _scene(town: Town, order: ClipOrder, camids: Sequence[int]) -> Scene:
     wardrobe = WARDROBES[town.style.wardrobe]
-    people = {pid: make_person(number("film", town.name, order.seed, pid), wardrobe) for pid in range(1, order.people + 1)}
+    arriving_s = _LEAD_S + 0.8 * order.seconds
+    places = {town.cameras[camid].place for camid in camids}
+    usual = math.ceil(town.style.crowd * len(places) * arriving_s / WALK_S)
+    count = usual if order.people is None else order.people
+    people = {pid: make_person(number("film", town.name, order.seed, pid), wardrobe) for pid in range(1, count + 1)}
     targets = {pid: [camids[k] for k in stream("film route", order.seed, pid).permutation(len(camids))] for pid in people}
-    return make_scene(
-        town, people, targets, number("film day", order.seed), start_s=-_LEAD_S, length_s=_LEAD_S + 0.8 * order.seconds
-    )
+    return make_scene(town, people, targets, number("film day", order.seed), start_s=-_LEAD_S, length_s=arriving_s)
 
 
 def _scaled(camera: Camera, order: ClipOrder) -> Camera:
