@@ -14,6 +14,7 @@ from passerby.metrics.intervals import Interval, bootstrap
 from passerby.metrics.protocols import pool_queries
 from passerby.metrics.retrieval import evaluate, evaluate_distances
 from passerby.metrics.scores import CameraPairs, RetrievalScores, TrialScores, over_trials
+from passerby.metrics.verification import Verification, verify
 
 __all__ = [
     "ANY_CAMERA",
@@ -28,9 +29,11 @@ __all__ = [
     "Interval",
     "RetrievalScores",
     "TrialScores",
+    "Verification",
     "bootstrap",
     "evaluate",
     "evaluate_distances",
     "over_trials",
     "pool_queries",
+    "verify",
 ]

@@ -1,0 +1,181 @@
+"""Are these two images of one person? Rates over pairs, the standard way and as MetaBIN's tables have them.
+
+Every pair of a query and a gallery image counts once, except junk and, by the convention, pairs of one person in one camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from passerby.embeddings import Embeddings
+from passerby.errors import EmbeddingsError, UsageError
+from passerby.metrics.conventions import MARKET1501, Convention
+from passerby.records import DISTRACTOR_PID, JUNK_PID
+
+__all__ = ["FALSE_POSITIVE_RATES", "Verification", "inverted_tpr_at_fpr", "tpr_at_fpr", "verify"]
+
+FALSE_POSITIVE_RATES = (1e-4, 1e-3, 1e-2)
+"""The rates of the published tables."""
+
+_MOST_PAIRS = 300_000_000
+
+
+@dataclass(frozen=True)
+class Verification:
+    """True positive rates at given false positive rates.
+
+    Attributes:
+        rates: the false positive rates, fractions.
+        tpr: true positive rate at each, a fraction; NaN ("n/a") where there is less than one negative pair for 1 / rate.
+        inverted: what `inverted_tpr_at_fpr` gives at the same rates: the published form.
+        positives: pairs of one person.
+        negatives: pairs of two.
+    """
+
+    rates: tuple[float, ...]
+    tpr: tuple[float, ...]
+    inverted: tuple[float, ...]
+    positives: int
+    negatives: int
+
+
+def tpr_at_fpr(
+    similarities: np.ndarray, same: np.ndarray, rates: Sequence[float] = FALSE_POSITIVE_RATES
+) -> tuple[float, ...]:
+    """Share of pairs of one person that are accepted where so many pairs of two people are.
+
+    A pair is accepted if its similarity reaches a threshold. Between two thresholds the curve is interpolated; at a rate that a
+    threshold meets exactly, the most that any such threshold accepts counts.
+
+    Args:
+        similarities: (P,) large is near.
+        same: (P,) bool, whether both images show one person.
+        rates: false positive rates, above 0 and at most 1.
+
+    Returns:
+        One fraction a rate; NaN where negatives * rate is below 1, because no threshold could show such a rate.
+
+    Raises:
+        UsageError: a rate out of range.
+        EmbeddingsError: other shapes, NaN, no pair of one person, or none of two.
+
+    >>> tpr_at_fpr(np.array([0.9, 0.7, 0.8, 0.1]), np.array([True, True, False, False]), (0.5, 0.1))
+    (1.0, nan)
+    """
+    values, same = _checked(similarities, same, rates)
+    accepted_negatives, accepted_positives = _curve(values, same)
+    negatives, positives = int((~same).sum()), int(same.sum())
+    found = []
+    for rate in rates:
+        wanted = rate * negatives
+        if wanted < 1 - 1e-9:
+            found.append(float("nan"))
+            continue
+        at = int(np.searchsorted(accepted_negatives, wanted + 1e-9, side="right")) - 1
+        accepted = float(accepted_positives[at])
+        if at + 1 < len(accepted_negatives):
+            step = accepted_negatives[at + 1] - accepted_negatives[at]
+            share = max(0.0, wanted - accepted_negatives[at]) / step
+            accepted += share * float(accepted_positives[at + 1] - accepted_positives[at]) if share > 1e-9 else 0.0
+        found.append(accepted / positives)
+    return tuple(found)
+
+
+def inverted_tpr_at_fpr(
+    distances: np.ndarray, same: np.ndarray, rates: Sequence[float] = FALSE_POSITIVE_RATES
+) -> tuple[float, ...]:
+    """The published form: the roles of the two kinds of pairs are exchanged, and the nearest point of the curve is taken.
+
+    The distance is the score and *different* people are the positives: the "FPR" is the share of pairs of one person that are
+    rejected, the "TPR" that of pairs of two people. With one right answer a query the "FPR" has steps of 1 / queries, so that at
+    0.0001 and 0.001 the nearest point is the first one, (0, 0): hence the zeros of the published tables.
+
+    Args:
+        distances: (P,) small is near.
+        same: (P,) bool.
+        rates: as published, above 0 and at most 1.
+
+    Returns:
+        One fraction a rate.
+
+    Raises:
+        UsageError, EmbeddingsError: see `tpr_at_fpr`.
+    """
+    values, same = _checked(distances, same, rates)
+    rejected_same, rejected_others = _curve(values, ~same)
+    corner = np.ones(len(rejected_same), dtype=bool)  # points on a straight line between two others are left out
+    corner[2:-1] = (np.diff(rejected_same[1:], 2) != 0) | (np.diff(rejected_others[1:], 2) != 0)
+    false_rate = rejected_same[corner] / int(same.sum())
+    true_rate = rejected_others[corner] / int((~same).sum())
+    return tuple(float(true_rate[np.argmin(np.abs(false_rate - rate))]) for rate in rates)
+
+
+def verify(
+    query: Embeddings,
+    gallery: Embeddings,
+    convention: Convention = MARKET1501,
+    rates: Sequence[float] = FALSE_POSITIVE_RATES,
+) -> Verification:
+    """Both forms for all valid pairs of a query and a gallery image, by cosine similarity.
+
+    Args:
+        query: (Q, D).
+        gallery: (G, D).
+        convention: says whether junk, distractors, and pairs of one person in one camera count.
+        rates: false positive rates.
+
+    Raises:
+        EmbeddingsError: vectors that cannot be compared, or no pair of one kind.
+        UsageError: more pairs than memory should hold, or a rate out of range.
+    """
+    if len(query) * len(gallery) > _MOST_PAIRS:
+        raise UsageError(
+            f"{len(query)} queries x {len(gallery)} gallery images are more than {_MOST_PAIRS:,} pairs: verify a part of them."
+        )
+    if query.dim != gallery.dim:
+        raise EmbeddingsError(f"queries have {query.dim} dimensions, the gallery {gallery.dim}: one model must make both.")
+    first = (query.vectors / query.unit_lengths("query vectors")[:, None]).astype(np.float32)
+    second = (gallery.vectors / gallery.unit_lengths("gallery vectors")[:, None]).astype(np.float32)
+    same = query.pids[:, None] == gallery.pids[None, :]
+    valid = np.ones_like(same)
+    if convention.junk == "drop":
+        valid &= gallery.pids != JUNK_PID
+    if convention.distractors == "drop":
+        valid &= gallery.pids != DISTRACTOR_PID
+    if convention.same_camera == "drop":
+        valid &= ~(same & (query.camids[:, None] == gallery.camids[None, :]))
+    similarities, pairs = (first @ second.T)[valid], same[valid]
+    return Verification(
+        rates=tuple(rates),
+        tpr=tpr_at_fpr(similarities, pairs, rates),
+        inverted=inverted_tpr_at_fpr(1 - similarities, pairs, rates),
+        positives=int(pairs.sum()),
+        negatives=int((~pairs).sum()),
+    )
+
+
+def _checked(values: np.ndarray, same: np.ndarray, rates: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    for rate in rates:
+        if not 0 < rate <= 1:
+            raise UsageError(f"a false positive rate is {rate}: it is a fraction, above 0 and at most 1.")
+    values, same = np.asarray(values), np.asarray(same, dtype=bool)
+    if values.ndim != 1 or values.shape != same.shape:
+        raise EmbeddingsError(f"pairs come as {values.shape} values and {same.shape} answers: give two rows of equal length.")
+    if np.isnan(values).any():
+        raise EmbeddingsError("the similarity of some pairs is NaN: the vectors are damaged.")
+    if same.all() or not same.any():
+        raise EmbeddingsError(f"{int(same.sum())} of {len(same)} pairs show one person: both kinds are needed.")
+    return values, same
+
+
+def _curve(values: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of negatives and of positives at or above every threshold, from none on; equal values come together."""
+    order = np.argsort(-values, kind="stable")
+    sorted_values, hits = values[order], positive[order]
+    ends = np.append(np.flatnonzero(np.diff(sorted_values)), len(values) - 1)
+    positives = np.concatenate([[0], np.cumsum(hits)[ends]])
+    negatives = np.concatenate([[0], np.cumsum(~hits)[ends]])
+    return negatives, positives
