@@ -210,9 +210,7 @@ class _ByCamera:
             seen = int(norm.num_batches_tracked) if norm.momentum is None else 0
             factors = [1 / (seen + i) if norm.momentum is None else norm.momentum for i in range(1, len(factors) + 1)]
             norm.num_batches_tracked.add_(len(groups.lengths))
-        rows = x if groups.order is None else x[groups.order]
-        found = _Grouped.apply(rows, norm.weight, norm.bias, buffers, factors, norm.eps, groups.lengths)
-        return found if groups.back is None else found[groups.back]  # pyright: ignore[reportReturnType, reportOptionalSubscript]
+        return _Grouped.apply(x, norm.weight, norm.bias, buffers, factors, norm.eps, groups)  # pyright: ignore[reportReturnType]
 
 
 class _Grouped(torch.autograd.Function):
@@ -227,9 +225,9 @@ class _Grouped(torch.autograd.Function):
         buffers: tuple[Tensor, Tensor] | None,
         factors: Sequence[float],
         eps: float,
-        lengths: Sequence[int],
+        groups: CameraGroups,
     ) -> Tensor:
-        x = x.contiguous(memory_format=_layout(x))
+        x, lengths = _taken(x.contiguous(memory_format=_layout(x)), groups.order), groups.lengths
         made = torch.empty_like(x)
         means, inverse = (torch.empty(len(lengths), x.shape[1], dtype=_wide(x), device=x.device) for _ in range(2))
         running_mean, running_var = buffers or (None, None)
@@ -238,19 +236,19 @@ class _Grouped(torch.autograd.Function):
                 part, weight, bias, running_mean, running_var, True, factor, eps, out=out, save_mean=mean, save_invstd=invstd
             )
         ctx.save_for_backward(x, weight, means, inverse)
-        ctx.eps, ctx.lengths = eps, lengths
-        return made
+        ctx.eps, ctx.groups = eps, groups
+        return _taken(made, groups.back)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight, means, inverse = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=_layout(x))
+        gradient = _taken(gradient.contiguous(memory_format=_layout(x)), ctx.groups.order)
         wanted = list(ctx.needs_input_grad[:3])
         of_x = torch.empty_like(x) if wanted[0] else None
         of_weight, of_bias = (torch.zeros_like(means[0]) if needed else None for needed in wanted[1:])
         start = 0
-        for length, mean, invstd in zip(ctx.lengths, means, inverse, strict=True):
+        for length, mean, invstd in zip(ctx.groups.lengths, means, inverse, strict=True):
             rows = slice(start, start + length)
             found = torch.ops.aten.native_batch_norm_backward(
                 gradient[rows], x[rows], weight, None, None, mean, invstd, True, ctx.eps, wanted
@@ -262,7 +260,12 @@ class _Grouped(torch.autograd.Function):
             if of_bias is not None:
                 of_bias += found[2]
             start += length
-        return of_x, of_weight, of_bias, None, None, None, None
+        return None if of_x is None else _taken(of_x, ctx.groups.back), of_weight, of_bias, None, None, None, None
+
+
+def _taken(x: Tensor, positions: Tensor | None) -> Tensor:
+    """Rows in another order. Unlike `index_select`, indexing keeps the memory format."""
+    return x if positions is None else x[positions]
 
 
 def _wide(x: Tensor) -> torch.dtype:
