@@ -14,6 +14,7 @@ PUBLISHED = [  # name, options, C, map
     ("resnet50_ibn_a", {"usam": True}, 2048, (8, 4)),
     ("densenet121", {"last_stride": 1}, 1024, (15, 7)),
     ("mobilenet_v2", {"last_stride": 1}, 1280, (16, 8)),
+    ("mobilenet_v2_x1_4", {"last_stride": 1}, 1792, (16, 8)),
     ("osnet_x1_0", {}, 512, (16, 8)),
     ("osnet_x0_5", {}, 256, (16, 8)),
     ("osnet_x0_25", {}, 128, (16, 8)),

@@ -9,6 +9,7 @@ All take raw embeddings, normalise them where their formula says so, and compute
 
 from passerby.losses.adversarial import evaluating, odfa
 from passerby.losses.circle import circle
+from passerby.losses.domains import domain_scatter, domain_shuffle
 from passerby.losses.instance import instance, instance_id
 from passerby.losses.pairwise import contrastive, lifted
 from passerby.losses.precision import fp32
@@ -28,6 +29,8 @@ __all__ = [
     "circle",
     "contrastive",
     "cross_entropy",
+    "domain_scatter",
+    "domain_shuffle",
     "evaluating",
     "fp32",
     "hardest_triplets",

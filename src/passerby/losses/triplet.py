@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from passerby.errors import UsageError
 from passerby.losses.precision import fp32
 
-__all__ = ["hardest_triplets", "triplet", "triplet_hard"]
+__all__ = ["euclidean", "hardest_triplets", "triplet", "triplet_hard"]
 
 
 def triplet(embeddings: Tensor, labels: Tensor, *, margin: float = 0.3, epsilon: float = 0.1) -> Tensor:
@@ -80,7 +80,7 @@ def triplet_hard(
             values = F.normalize(values)
         same = labels[:, None] == labels[None, :]
         itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        return hardest_triplets(_distances(values), same if self_positive else same & ~itself, ~same, margin)
+        return hardest_triplets(euclidean(values), same if self_positive else same & ~itself, ~same, margin)
 
 
 def hardest_triplets(distances: Tensor, positives: Tensor, negatives: Tensor, margin: float | Literal["soft"] = 0.3) -> Tensor:
@@ -108,7 +108,8 @@ def hardest_triplets(distances: Tensor, positives: Tensor, negatives: Tensor, ma
     return torch.where(usable, losses, 0.0).sum() / usable.sum().clamp(min=1)
 
 
-def _distances(values: Tensor) -> Tensor:
+def euclidean(values: Tensor) -> Tensor:
+    """(B, B) Euclidean distances of the (B, D) rows; that of equal rows is 1e-6."""
     squares = values.square().sum(dim=1)
     squared = squares[:, None] + squares[None, :] - 2 * values @ values.T
     # The root has no finite slope at 0, where rounding and every image with itself end.

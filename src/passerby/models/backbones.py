@@ -1,7 +1,7 @@
 """Backbones by name: normalised images in, one feature map out.
 
-Names are those of `BACKBONES`, or any model name of timm. Own are OSNet, the IBN-a ResNets and torchvision's MobileNetV2, which
-timm lacks; everything else is timm's network, its weights under timm's names.
+Names are those of `BACKBONES`, or any model name of timm. Own are OSNet, the IBN-a ResNets, torchvision's MobileNetV2, which timm
+lacks, and that of torchreid and MetaBIN (mobilenet_v2_x1_0, mobilenet_v2_x1_4); everything else is timm's network, its weights under timm's names.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ BACKBONES: dict[str, str] = {
     "osnet_ain": "osnet_ain_x1_0",
     "mobilenet_v2": "mobilenet_v2",
     "mobilenetv2": "mobilenet_v2",
+    "mobilenet_v2_x1_0": "mobilenet_v2_x1_0",
+    "mobilenetv2_x1_0": "mobilenet_v2_x1_0",
+    "mobilenet_v2_x1_4": "mobilenet_v2_x1_4",
+    "mobilenetv2_x1_4": "mobilenet_v2_x1_4",
     "densenet121": "densenet121",
     "hrnet18": "hrnet_w18",
     "hrnet_w18": "hrnet_w18",

@@ -11,6 +11,7 @@ from torch import nn
 
 from passerby.errors import UsageError
 from passerby.models import osnet, resnets
+from passerby.models.mobilenet import MobileNetV2, mobilenet_v2
 from passerby.torchvision_repair import repair_torchvision
 
 __all__ = ["IBN_A", "OWN", "import_timm", "is_resnet", "make_body"]
@@ -93,6 +94,8 @@ OWN: dict[str, Callable[[], nn.Module]] = {
     "osnet_x0_25": partial(osnet.osnet, 0.25),
     "osnet_ain_x1_0": osnet.osnet_ain,
     "mobilenet_v2": _mobilenet_v2,
+    "mobilenet_v2_x1_0": partial(mobilenet_v2, 1.0),
+    "mobilenet_v2_x1_4": partial(mobilenet_v2, 1.4),
 }
 """Networks that are not timm's; none of them has stochastic depth."""
 
@@ -113,9 +116,11 @@ def _keep_last_resolution(body: Any, name: str) -> None:
     elif isinstance(body, DenseNet):
         features: Any = body.features
         features.transition3.pool.stride = 1  # kernel 2 stays, as published: 16x8 becomes 15x7
+    elif isinstance(body, MobileNetV2):
+        body.keep_last_resolution()
     elif name == "mobilenet_v2":
         body.features[14].conv[1][0].stride = (1, 1)
     else:
         raise UsageError(
-            f"{name} has no last stride that could be 1: leave last_stride at 2. ResNets, DenseNets and mobilenet_v2 have one."
+            f"{name} has no last stride that could be 1: leave last_stride at 2. ResNets, DenseNets and MobileNetV2s have one."
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from passerby.errors import UsageError, nearest
 from passerby.models.backbones import Backbone, build_backbone
 from passerby.models.heads import BlockHead, BNNeckHead
+from passerby.models.norms.mixing import MIXING_NORMS, mix_norms
 from passerby.models.norms.replacing import use_camera_norms
 from passerby.models.outputs import Outputs
 from passerby.models.pcb import PCBHead
@@ -29,6 +30,7 @@ HEADS: dict[str, type[BlockHead] | type[BNNeckHead] | type[PCBHead]] = {
 NORMS: dict[str, Callable[[ReidModel], object]] = {
     "batch": lambda model: model,
     "camera": partial(use_camera_norms, camera_trained=True),
+    **{name: lambda model, name=name: mix_norms(model.backbone, name) for name in MIXING_NORMS},
 }
 """Name -> what makes the plain batch norms of a network, in place, what a recipe trains with."""
 

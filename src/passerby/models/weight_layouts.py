@@ -11,6 +11,7 @@ from typing import TypeAlias
 from torch import Tensor, nn
 
 from passerby.models.backbones import Backbone
+from passerby.models.mobilenet import MobileNetV2, names_of_mobilenet
 
 __all__ = ["Arranged", "arrange", "is_counter"]
 
@@ -78,7 +79,7 @@ def _bare(name: str) -> str:
 
 
 def _family(backbone: Backbone) -> str:
-    if backbone.name.startswith("osnet"):
+    if backbone.name.startswith("osnet") or isinstance(backbone.body, MobileNetV2):
         return "torchreid"
     if backbone.name == "mobilenet_v2":
         return "torchvision"
@@ -117,6 +118,9 @@ def _candidates(given: Named, backbone: Backbone, wanted: Mapping[str, Tensor]) 
     if _fitting(given, wanted) == len(wanted):
         return
     yield "torchvision before 0.2", {_OLD_DENSE.sub(r"\1\2.", name): entry for name, entry in given.items()}
+    if isinstance(backbone.body, MobileNetV2):
+        of_torchvision = any(name.startswith("features.") for name in given)
+        yield "torchvision" if of_torchvision else "torchreid", names_of_mobilenet(given, wanted)
     if _IN_TORCHVISION_ORDER.match(backbone.name):
         yield "torchvision", _by_order(given, wanted)
     yield "the authors' own", _by_timm(given, backbone.body)

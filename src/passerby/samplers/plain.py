@@ -1,7 +1,4 @@
-"""Which images stand in one batch: every epoch a pure function of (seed, epoch), cut alike for any number of processes.
-
-A global batch is cut into `world` contiguous chunks, one a process, so that the K images of a person stay together.
-"""
+"""Batches without regard to domains: in order, shuffled, or P identities x K images."""
 
 from __future__ import annotations
 
@@ -12,7 +9,15 @@ import numpy as np
 
 from passerby.errors import UsageError
 
-__all__ = ["IdentitySampler", "Sampler", "SequentialSampler", "ShuffleSampler", "identities_per_batch"]
+__all__ = [
+    "IdentitySampler",
+    "Sampler",
+    "SequentialSampler",
+    "ShuffleSampler",
+    "check_place",
+    "identities_per_batch",
+    "nearest_multiples",
+]
 
 REMAINDERS = ("discard", "pad")
 
@@ -77,12 +82,12 @@ class ShuffleSampler:
     def __init__(
         self, length: int, batch_size: int, *, seed: int = 0, drop_last: bool = True, rank: int = 0, world: int = 1
     ) -> None:
-        _check_place(seed, rank, world)
+        check_place(seed, rank, world)
         _check_batch_size(batch_size)
         if batch_size % world:
             raise UsageError(
                 f"batch_size {batch_size} cannot be shared by {world} processes: it must be a multiple of {world}. "
-                f"Nearest: {_nearest_multiples(batch_size, world)}."
+                f"Nearest: {nearest_multiples(batch_size, world)}."
             )
         if not drop_last and world > 1:
             raise UsageError(f"drop_last is off with {world} processes: the last batch would not be shared equally. Turn it on.")
@@ -141,13 +146,13 @@ class IdentitySampler:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        _check_place(seed, rank, world)
+        check_place(seed, rank, world)
         if P < 2 or K < 2:
             raise UsageError(f"a batch of {P} people x {K} images: both must be 2 or more, or there are no pairs to learn from.")
         if P % world:
             raise UsageError(
                 f"{P} people a batch cannot be shared by {world} processes: P must be a multiple of {world}. "
-                f"Nearest: {_nearest_multiples(P, world)}."
+                f"Nearest: {nearest_multiples(P, world)}."
             )
         if remainder not in REMAINDERS:
             raise UsageError(f'remainder is "{remainder}"; allowed: {", ".join(REMAINDERS)}.')
@@ -215,7 +220,7 @@ def identities_per_batch(batch_size: int, images_per_identity: int, world: int =
         smallest = unit * (2 if world == 1 else 1)
         raise UsageError(
             f"batch_size {batch_size} is no batch of P people x {images_per_identity} images{shared}: it must be a multiple of "
-            f"{unit}, at least {smallest}. Nearest: {_nearest_multiples(batch_size, unit, smallest)}."
+            f"{unit}, at least {smallest}. Nearest: {nearest_multiples(batch_size, unit, smallest)}."
         )
     return batch_size // images_per_identity
 
@@ -236,14 +241,16 @@ def _check_batch_size(batch_size: int) -> None:
         raise UsageError(f"batch_size is {batch_size}: a batch holds 1 image or more.")
 
 
-def _check_place(seed: int, rank: int, world: int) -> None:
+def check_place(seed: int, rank: int, world: int) -> None:
+    """Refuse a seed below 0 and a process that there cannot be."""
     if seed < 0:
         raise UsageError(f"seed is {seed}: give 0 or more.")
     if world < 1 or not 0 <= rank < world:
         raise UsageError(f"process {rank} of {world}: processes count from 0 to their number less 1.")
 
 
-def _nearest_multiples(value: int, unit: int, smallest: int | None = None) -> str:
+def nearest_multiples(value: int, unit: int, smallest: int | None = None) -> str:
+    """The multiples of `unit` around `value`, from `smallest` on, as a part of a sentence."""
     smallest = unit if smallest is None else smallest
     below = max(smallest, value // unit * unit)
     above = below if below >= value else below + unit

@@ -1,0 +1,16 @@
+"""Which images stand in one batch: every epoch a pure function of (seed, epoch), cut alike for any number of processes.
+
+A global batch is cut into `world` shares, one a process, so that the K images of a person stay together.
+"""
+
+from passerby.samplers.domains import DomainBalancedSampler
+from passerby.samplers.plain import IdentitySampler, Sampler, SequentialSampler, ShuffleSampler, identities_per_batch
+
+__all__ = [
+    "DomainBalancedSampler",
+    "IdentitySampler",
+    "Sampler",
+    "SequentialSampler",
+    "ShuffleSampler",
+    "identities_per_batch",
+]
