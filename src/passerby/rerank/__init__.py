@@ -1,0 +1,26 @@
+"""Re-ranking: distances corrected by who else is near, for sets of any size; sparse Jaccard distances for clustering."""
+
+from passerby.rerank.expansion import augment_database, expand_queries
+from passerby.rerank.graph import GRAPH, Graph, graph_blocks
+from passerby.rerank.k_reciprocal import K_RECIPROCAL, KReciprocal, jaccard_distances, k_reciprocal_blocks
+from passerby.rerank.plans import Plan
+from passerby.rerank.scoring import Method, evaluate_reranked, fitness, predict, rerank_blocks, rerank_top_k
+
+__all__ = [
+    "GRAPH",
+    "K_RECIPROCAL",
+    "Graph",
+    "KReciprocal",
+    "Method",
+    "Plan",
+    "augment_database",
+    "evaluate_reranked",
+    "expand_queries",
+    "fitness",
+    "graph_blocks",
+    "jaccard_distances",
+    "k_reciprocal_blocks",
+    "predict",
+    "rerank_blocks",
+    "rerank_top_k",
+]

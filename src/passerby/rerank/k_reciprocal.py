@@ -1,0 +1,218 @@
+"""k-reciprocal re-ranking, exact and sparse: the numbers of the textbook form without an N x N matrix.
+
+What the textbook form keeps in dense matrices has some dozens of entries a row: here neighbours, sets and weights are lists.
+The distances of a block of queries are made when they are asked for, in one buffer, so that the evaluator can count them and
+throw them away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import sparse
+
+from passerby.embeddings import Embeddings
+from passerby.errors import UsageError
+from passerby.metrics.counting import Kernel
+from passerby.progress import meter
+from passerby.rerank.joined import Distance, Joined, Workers, row_blocks
+from passerby.rerank.neighbours import Neighbours, find_neighbours
+from passerby.rerank.overlap import overlap
+from passerby.rerank.plans import Plan, check_depth, plan_k_reciprocal
+from passerby.rerank.reciprocal import averaged, neighbour_weights, positive
+
+__all__ = ["K_RECIPROCAL", "KReciprocal", "jaccard_distances", "k_reciprocal_blocks"]
+
+
+@dataclass(frozen=True)
+class KReciprocal:
+    """Settings of k-reciprocal re-ranking.
+
+    Attributes:
+        k1: neighbours that must be mutual. About the number of images of a person in query and gallery together.
+        k2: neighbours over which weights are averaged; 1 leaves that out.
+        weight: lambda, the share of the original distance in the final one, 0 to 1.
+        power: of the squared Euclidean distances that go in: 1 is the paper and torchreid, 2 (their squares, Euclidean distances
+            to the fourth) is the Person_reID_baseline_pytorch code.
+        distance: ``cosine`` brings vectors to length 1 first, ``euclidean`` takes them as they are.
+
+    Raises:
+        UsageError: a value out of range.
+
+    Source:
+        Zhong, Zheng, Cao and Li, CVPR 2017; settings of section 4.2 for Market-1501.
+    """
+
+    k1: int = 20
+    k2: int = 6
+    weight: float = 0.3
+    power: Literal[1, 2] = 1
+    distance: Distance = "cosine"
+
+    def __post_init__(self) -> None:
+        if self.k1 < 1 or self.k2 < 1:
+            raise UsageError(f"re-ranking with k1 {self.k1} and k2 {self.k2}: both count neighbours, 1 is the least.")
+        if not 0 <= self.weight <= 1:
+            raise UsageError(f"re-ranking with weight (lambda) {self.weight}: it is a share, 0 to 1.")
+        if self.power not in (1, 2):
+            raise UsageError(
+                f"re-ranking with power {self.power}: 1 is the squared Euclidean distance, 2 its square; no other is in use."
+            )
+
+    @property
+    def depth(self) -> int:
+        """How many neighbours of each image are needed, itself among them."""
+        return max(self.k1 + 1, self.k2)
+
+    def in_words(self) -> str:
+        """What was done, in one line, to be printed beside the numbers."""
+        what = "squared Euclidean distances" if self.power == 1 else "squares of squared Euclidean distances"
+        unit = " of unit vectors" if self.distance == "cosine" else ""
+        return f"k-reciprocal re-ranking, k1 {self.k1}, k2 {self.k2}, lambda {self.weight:g}, from {what}{unit}"
+
+
+K_RECIPROCAL = KReciprocal()
+"""The paper's settings for Market-1501."""
+
+
+def k_reciprocal_blocks(
+    query: Embeddings,
+    gallery: Embeddings,
+    settings: KReciprocal = K_RECIPROCAL,
+    *,
+    memory_mb: float = 1000,
+    threads: int | None = None,
+    kernel: Kernel = "auto",
+    search: str = "own",
+    progress: bool = False,
+) -> Iterator[np.ndarray]:
+    """Re-ranked distances, block of queries by block of queries.
+
+    Args:
+        query: (Q, D). Where both hold the same vectors they are one set, in which nothing stands twice.
+        gallery: (G, D).
+        settings: k1, k2, lambda and what goes in.
+        memory_mb: ceiling of working memory beyond the vectors, in 10^6 bytes.
+        threads: left out, all that the process may use.
+        kernel: "numba", "numpy" (the same distances but for rounding), or "auto".
+        search: who finds the candidates for neighbours: "own" or "faiss".
+        progress: show how far the work is.
+
+    Yields:
+        (rows, G) float32 distances, small is near, from 0 to 1. The next block overwrites the one before.
+
+    Raises:
+        UsageError: arguments out of range, k1 or k2 that exceed the images, a ceiling under what is needed.
+        EmbeddingsError: an empty set, unequal dimensions, a zero vector where a cosine is asked.
+        MissingDependencyError: numba or faiss was asked for and is not installed.
+    """
+    images = Joined.of(query, gallery, settings.distance)
+    workers = Workers.choose(kernel, len(images), threads)
+    plan = _checked_plan(images, settings, memory_mb, workers)
+    return _blocks(images, len(query), settings, plan, workers, search, progress)
+
+
+def _checked_plan(images: Joined, settings: KReciprocal, memory_mb: float, workers: Workers) -> Plan:
+    check_depth(settings.k1, settings.k2, settings.depth, len(images))
+    return plan_k_reciprocal(images, settings.k1, settings.k2, memory_mb, workers)
+
+
+def _blocks(
+    images: Joined, Q: int, settings: KReciprocal, plan: Plan, workers: Workers, search: str, progress: bool
+) -> Iterator[np.ndarray]:
+    weights, found = _weights(images, settings, plan, workers, search, progress)
+    offset = images.num_first
+    inverted = weights[offset:].tocsc()
+    farthest = positive(found.farthest)
+    buffer, shared = np.empty((2, min(plan.rows, Q) * (len(images) - offset)), dtype=np.float32)
+    for rows in row_blocks(Q, plan.rows):
+        together = overlap(weights, inverted, rows, shared, workers)
+        yield _final(images, rows, together, farthest, settings, buffer)
+
+
+def _weights(
+    images: Joined, settings: KReciprocal, plan: Plan, workers: Workers, search: str, progress: bool
+) -> tuple[sparse.csr_array, Neighbours]:
+    with meter("neighbours", len(images)) if progress else nullcontext() as shown:
+        found = find_neighbours(images, settings.depth, workers, plan.rows, search=search, shown=shown)
+    weights = neighbour_weights(images, found, settings.k1, settings.power, workers)
+    return averaged(weights, found.ids, settings.k2), found
+
+
+def _final(
+    images: Joined, rows: slice, shared: np.ndarray, farthest: np.ndarray, settings: KReciprocal, buffer: np.ndarray
+) -> np.ndarray:
+    """Turn shared weight into (1 - lambda) Jaccard distance + lambda original distance, in place."""
+    np.divide(shared, 2 - shared, out=shared)
+    np.subtract(1, shared, out=shared)
+    if settings.weight == 0:
+        return shared
+    ids = np.arange(rows.start, rows.stop)
+    block = images.float_distances(ids, images.num_first, buffer)
+    np.maximum(block, 0, out=block)
+    block /= farthest[ids, None].astype(np.float32)
+    if settings.power == 2:
+        np.multiply(block, block, out=block)
+    shared *= np.float32(1 - settings.weight)
+    block *= np.float32(settings.weight)
+    shared += block
+    return shared
+
+
+def jaccard_distances(
+    images: Embeddings,
+    k1: int = 30,
+    k2: int = 6,
+    *,
+    distance: Distance = "cosine",
+    power: Literal[1, 2] = 1,
+    memory_mb: float = 1000,
+    threads: int | None = None,
+    kernel: Kernel = "auto",
+    search: str = "own",
+    progress: bool = False,
+) -> sparse.csr_array:
+    """The k-reciprocal Jaccard distances of one set to itself, sparse: what is not stored is 1.
+
+    Made for clustering: ``DBSCAN(eps, metric="precomputed")`` takes the matrix as it is and reads what is not stored as too far.
+
+    Args:
+        images: (N, D).
+        k1: neighbours that must be mutual.
+        k2: neighbours over which weights are averaged; 1 leaves that out.
+        distance: as in `KReciprocal`.
+        power: as in `KReciprocal`.
+        memory_mb: ceiling of working memory beyond vectors and result, in 10^6 bytes.
+        threads: left out, all that the process may use.
+        kernel: as in `k_reciprocal_blocks`.
+        search: as in `k_reciprocal_blocks`.
+        progress: show how far the work is.
+
+    Returns:
+        (N, N) float32, symmetric, with stored zeros on its diagonal.
+
+    Raises:
+        UsageError: see `k_reciprocal_blocks`.
+        EmbeddingsError: see `k_reciprocal_blocks`.
+    """
+    joined = Joined.of(images, images, distance)
+    settings = KReciprocal(k1, k2, 0, power, distance)
+    workers = Workers.choose(kernel, len(joined), threads)
+    plan = _checked_plan(joined, settings, memory_mb, workers)
+    weights, _ = _weights(joined, settings, plan, workers, search, progress)
+    inverted = weights.tocsc()
+    shared = np.empty(plan.rows * len(joined), dtype=np.float32)
+    parts = []
+    for rows in row_blocks(len(joined), plan.rows):
+        block = overlap(weights, inverted, rows, shared, workers)
+        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 1
+        row, column = np.nonzero(block)
+        both = block[row, column]
+        near = np.maximum(1 - both / (2 - both), 0)
+        ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(block)))])
+        parts.append(sparse.csr_array((near, column.astype(np.int32), ends), shape=(len(block), len(joined))))
+    return sparse.csr_array(sparse.vstack(parts, format="csr"))

@@ -1,0 +1,182 @@
+"""The k nearest images of every image, exactly: one float32 product by blocks finds candidates, float64 settles their order.
+
+Distances are symmetric, so a block of rows is multiplied only with the images from its first row on, and every product serves the
+row and the column: half the work of the whole N x N product. Float32 products differ in their last digits from one block size,
+processor or library to the next; so more candidates than needed are kept and measured again in float64, and a row in which an
+image that was not kept might still belong among the nearest is looked at once more. The result depends on the vectors alone; of
+equally far images those that come first are taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from passerby.errors import MissingDependencyError, UsageError, nearest
+from passerby.progress import Meter
+from passerby.rerank.joined import Joined, Workers, row_blocks
+
+__all__ = ["SEARCHES", "Neighbours", "find_neighbours"]
+
+SEARCHES = ("own", "faiss")
+_MARGIN = 8  # candidates beyond k
+_DOUBT = 4e-7  # of a float32 distance between unit vectors, times the root of D: above what any BLAS was seen to err
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest images of each of N images, itself among them.
+
+    Attributes:
+        ids: (N, k) int32, nearest first; of equally far ones the lower number first.
+        distances: (N, k) float64 squared Euclidean distances, as `Joined` scales the vectors.
+        farthest: (N,) float64 the largest distance of each image to any.
+    """
+
+    ids: np.ndarray
+    distances: np.ndarray
+    farthest: np.ndarray
+
+
+def find_neighbours(
+    images: Joined, k: int, workers: Workers, rows: int, *, search: str = "own", shown: Meter | None = None
+) -> Neighbours:
+    """Find the `k` nearest images of every image.
+
+    Args:
+        images: N images.
+        k: from 1 to N; an image is among its own neighbours.
+        workers: threads and kernel.
+        rows: how many images a block of products has.
+        search: "own", or "faiss" for the candidates; what is found is the same.
+        shown: is told of finished images.
+
+    Raises:
+        UsageError: k out of range, or another search.
+        MissingDependencyError: faiss was asked for and is not installed.
+    """
+    N = len(images)
+    if not 1 <= k <= N:
+        raise UsageError(f"{k} neighbours asked for among {N} images: 1 to {N} can be had.")
+    m = min(k + _MARGIN, N)
+    if search == "faiss":
+        candidates = _by_faiss(images, m)
+    elif search != "own":
+        raise UsageError(f'no search "{search}" for neighbours. {nearest(search, SEARCHES)}')
+    else:
+        candidates = (_by_halves if workers.numba else _by_rows)(images, m, workers, rows, shown)
+    ids, distances = _settled(images, candidates.ids, k, workers)
+    doubt = _DOUBT * np.sqrt(images.dim)
+    limit = candidates.reach - doubt
+    unsure = np.flatnonzero((distances[:, -1] >= limit) & (m < N))
+    _look_again(images, unsure, doubt, ids, distances, workers, rows)
+    return Neighbours(ids, distances, np.maximum(candidates.farthest, distances[:, -1]).astype(np.float64))
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """(N, m) images that are near by float32, how far (N,) the farthest of them is, and the farthest image of all."""
+
+    ids: np.ndarray
+    reach: np.ndarray
+    farthest: np.ndarray
+
+
+def _by_halves(images: Joined, m: int, workers: Workers, rows: int, shown: Meter | None) -> _Candidates:
+    from passerby.rerank.compiled import near_columns, near_rows
+
+    N = len(images)
+    heaps, ids = np.full((N, m), np.inf, dtype=np.float32), np.full((N, m), -1, dtype=np.int32)
+    farthest = np.zeros(N, dtype=np.float32)
+    scale, square = images.scale.astype(np.float32), images.square.astype(np.float32)
+    buffer = np.empty(min(rows, N) * N, dtype=np.float32)
+    for part in row_blocks(N, rows):
+        start = part.start
+        block = images.products(images.rows(part), start, buffer)
+        lists = (scale, square, heaps, ids, farthest)
+
+        def of_rows(a: int, b: int, block: np.ndarray = block, start: int = start, lists: tuple = lists) -> None:
+            near_rows(block, start, start, *lists, a, b)
+
+        def of_columns(a: int, b: int, block: np.ndarray = block, start: int = start, lists: tuple = lists) -> None:
+            near_columns(block, start, start, *lists, a + len(block), b + len(block))
+
+        workers.share(of_rows, len(block))
+        workers.share(of_columns, block.shape[1] - len(block))
+        if shown:
+            shown.advance(len(block))
+    return _Candidates(ids, heaps[:, 0], farthest)
+
+
+def _by_rows(images: Joined, m: int, workers: Workers, rows: int, shown: Meter | None) -> _Candidates:
+    N = len(images)
+    ids = np.empty((N, m), dtype=np.int32)
+    reach, farthest = np.empty((2, N), dtype=np.float32)
+    buffer = np.empty(min(rows, N) * N, dtype=np.float32)
+    for part in row_blocks(N, rows):
+        block = images.float_distances(np.arange(part.start, part.stop), 0, buffer)
+
+        def take(a: int, b: int, block: np.ndarray = block, start: int = part.start) -> None:
+            nearest_first = np.argpartition(block[a:b], m - 1, axis=1)[:, :m]
+            ids[start + a : start + b] = nearest_first
+            reach[start + a : start + b] = np.take_along_axis(block[a:b], nearest_first, axis=1).max(axis=1)
+            farthest[start + a : start + b] = block[a:b].max(axis=1)
+
+        workers.share(take, len(block))
+        if shown:
+            shown.advance(len(block))
+    return _Candidates(ids, reach, farthest)
+
+
+def _by_faiss(images: Joined, m: int) -> _Candidates:
+    try:
+        import faiss  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise MissingDependencyError(
+            'search "faiss": faiss is not installed. pip install faiss-cpu, or take search "own".'
+        ) from error
+    vectors = images.rows(slice(0, len(images)))
+    index = faiss.IndexFlatL2(images.dim)
+    index.add(vectors)
+    reach, ids = index.search(vectors, m)
+    # |a - b|^2 is largest where |b|^2 - 2ab is: a product in which every image has one number more
+    lengths = (images.square / 2).astype(np.float32)[:, None]
+    farthest_of = faiss.IndexFlatIP(images.dim + 1)
+    farthest_of.add(np.hstack([-vectors, lengths]))
+    half, _ = farthest_of.search(np.hstack([vectors, np.ones_like(lengths)]), 1)
+    return _Candidates(ids.astype(np.int32), reach[:, -1], 2 * half[:, 0] + images.square.astype(np.float32))
+
+
+def _settled(images: Joined, candidates: np.ndarray, k: int, workers: Workers) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest of each row's candidates, by float64 distance and then by number."""
+    N, m = candidates.shape
+    ids, distances = np.empty((N, k), dtype=np.int32), np.empty((N, k))
+    if workers.numba:
+        from passerby.rerank.compiled import settle_rows
+
+        def part(start: int, stop: int) -> None:
+            settle_rows(images.first, images.second, images.scale, images.square, candidates, ids, distances, start, stop)
+
+        workers.share(part, N)
+        return ids, distances
+    exact = images.pair_distances(np.repeat(np.arange(N), m), candidates.ravel(), workers).reshape(N, m)
+    order = np.lexsort((candidates, exact), axis=1)[:, :k]
+    ids[:], distances[:] = np.take_along_axis(candidates, order, axis=1), np.take_along_axis(exact, order, axis=1)
+    return ids, distances
+
+
+def _look_again(
+    images: Joined, unsure: np.ndarray, doubt: float, ids: np.ndarray, distances: np.ndarray, workers: Workers, rows: int
+) -> None:
+    """Settle the rows in which more images than candidates may be as near: with many equal vectors, for instance."""
+    k, N = ids.shape[1], len(images)
+    buffer = np.empty(min(rows, len(unsure)) * N, dtype=np.float32)
+    for part in row_blocks(len(unsure), rows):
+        some = unsure[part]
+        near = images.float_distances(some, 0, buffer) <= (distances[some, -1] + doubt)[:, None]
+        for row, chosen in zip(some.tolist(), near, strict=True):
+            columns = np.flatnonzero(chosen)
+            exact = images.pair_distances(np.full(len(columns), row), columns, workers)
+            order = np.lexsort((columns, exact))[:k]
+            ids[row], distances[row] = columns[order], exact[order]
