@@ -1,5 +1,6 @@
 """Numbers that can be trusted: exact CMC, mAP and mINP under a named convention, with intervals and a table by camera pair."""
 
+from passerby.metrics.comparison import Condition, Difference, by_condition, compare
 from passerby.metrics.conventions import (
     ANY_CAMERA,
     CAIL_MIXUP,
@@ -25,12 +26,16 @@ __all__ = [
     "MARKET1501",
     "MARKET1501_MULTI_QUERY",
     "CameraPairs",
+    "Condition",
     "Convention",
+    "Difference",
     "Interval",
     "RetrievalScores",
     "TrialScores",
     "Verification",
     "bootstrap",
+    "by_condition",
+    "compare",
     "evaluate",
     "evaluate_distances",
     "over_trials",

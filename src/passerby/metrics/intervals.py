@@ -9,7 +9,7 @@ import numpy as np
 from passerby.errors import UsageError
 from passerby.metrics.scores import RetrievalScores
 
-__all__ = ["Interval", "bootstrap"]
+__all__ = ["Interval", "bootstrap", "drawn_means", "per_query"]
 
 _CELLS = 2_000_000  # drawn at a time
 
@@ -50,23 +50,31 @@ def bootstrap(
     Source:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    if samples < 1 or not 0 < level < 1 or unit not in ("query", "person"):
-        raise UsageError(
-            f'bootstrap of {samples} samples, level {level}, unit "{unit}": samples >= 1, 0 < level < 1, query or person.'
-        )
-    counted = scores.counted
-    names = list(scores.summary())
-    columns = [scores.found_by(int(name.removeprefix("rank"))) for name in names if name.startswith("rank")]
-    values = np.stack([*columns, scores.ap, scores.inp, np.ones(len(counted))], axis=1)[counted]
+    names, values = per_query(scores, samples, level, unit)
     if unit == "person":
-        _, person = np.unique(scores.pids[counted], return_inverse=True)
+        _, person = np.unique(scores.pids[scores.counted], return_inverse=True)
         values = np.stack([np.bincount(person, weights=column) for column in values.T], axis=1)
-    drawn = _drawn_means(values, samples, np.random.default_rng(seed))
+    drawn = drawn_means(values, samples, np.random.default_rng(seed))
     ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return {name: Interval(float(low), float(high)) for name, low, high in zip(names, *ends, strict=True)}
 
 
-def _drawn_means(values: np.ndarray, samples: int, random: np.random.Generator) -> np.ndarray:
+def per_query(scores: RetrievalScores, samples: int, level: float, unit: str) -> tuple[list[str], np.ndarray]:
+    """The names of `RetrievalScores.summary`, and what each query that counts adds to them, with a last column of ones.
+
+    Raises:
+        UsageError: arguments of `bootstrap` out of range.
+    """
+    if samples < 1 or not 0 < level < 1 or unit not in ("query", "person"):
+        raise UsageError(
+            f'bootstrap of {samples} samples, level {level}, unit "{unit}": samples >= 1, 0 < level < 1, query or person.'
+        )
+    names = list(scores.summary())
+    columns = [scores.found_by(int(name.removeprefix("rank"))) for name in names if name.startswith("rank")]
+    return names, np.stack([*columns, scores.ap, scores.inp, np.ones(scores.num_queries)], axis=1)[scores.counted]
+
+
+def drawn_means(values: np.ndarray, samples: int, random: np.random.Generator) -> np.ndarray:
     """(samples, columns - 1) means of redrawn rows; the last column of `values` says how many queries a row stands for."""
     N = len(values)
     at_once = max(1, _CELLS // N)
