@@ -32,7 +32,7 @@ def overlap(
     Returns:
         (rows, G) float32, in `out`.
     """
-    G = np.shape(inverted)[0]
+    G = inverted.shape[0]  # pyright: ignore[reportOptionalSubscript]
     block = out[: (rows.stop - rows.start) * G].reshape(-1, G)
     start, neighbour, weight = mine = np.asarray(weights.indptr), np.asarray(weights.indices), np.asarray(weights.data)
     by_start, target, by_weight = theirs = np.asarray(inverted.indptr), np.asarray(inverted.indices), np.asarray(inverted.data)
