@@ -1,4 +1,5 @@
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from passerby.embedder import Embedder, EmbeddingRule, Numbering, bf16_is_fast, embed
+from passerby.embedder import Embedder, EmbeddingRule, Numbering, bf16_is_fast, embed, network
 from passerby.embedder.pictures import resized
 from passerby.errors import ImageError, UsageError
 from passerby.models import Outputs
@@ -238,8 +239,8 @@ def test_a_scale_that_the_network_does_not_take_is_refused_before_any_image():
     [
         (lambda: Embedder(Net(), SIZE, precision="int8"), 'no precision "int8"'),
         (lambda: Embedder(Net(), SIZE, device="foo"), 'no device "foo". Allowed: auto, cpu, cuda'),
-        (lambda: Embedder(Net(), SIZE, batch_size=0), "batch_size is 0 and workers is None: both count, so 1 is the least."),
-        (lambda: Embedder(Net(), SIZE, workers=0), "batch_size is 64 and workers is 0"),
+        (lambda: Embedder(Net(), SIZE, batch_size=0), "batch_size is 0 and workers is None: batch_size is 1 or more"),
+        (lambda: Embedder(Net(), SIZE, workers=-1), "batch_size is 64 and workers is -1: batch_size is 1 or more, workers 0 or"),
         (lambda: EmbeddingRule(kind="logits"), 'no vector "logits" in a model\'s outputs.'),
         (lambda: EmbeddingRule(scales=()), r"scales are \[\]: give one or more numbers above 0"),
         (lambda: EmbeddingRule(scales=(1, 0)), r"scales are \[1, 0\]: give one or more numbers above 0"),
@@ -248,6 +249,17 @@ def test_a_scale_that_the_network_does_not_take_is_refused_before_any_image():
 def test_wrong_settings_are_refused(make, text):
     with pytest.raises(UsageError, match=text):
         make()
+
+
+def test_without_workers_the_calling_thread_decodes(pictures, monkeypatch):
+    seen = set()
+    own = network.picture
+    monkeypatch.setattr(network, "picture", lambda image: (seen.add(threading.current_thread()), own(image))[1])
+    found = Embedder(Net(), SIZE, batch_size=4, workers=0)(pictures)
+    assert seen == {threading.current_thread()}
+    assert np.array_equal(found, Embedder(Net(), SIZE, batch_size=4, workers=2)(pictures)) and len(seen) > 1
+    with pytest.raises(ImageError, match="absent"):
+        Embedder(Net(), SIZE, workers=0)(["absent.jpg"])
 
 
 def split_of(paths, domains=("market1501",)):

@@ -260,7 +260,7 @@ def load(
         precision: of the forward pass: ``fp32``, ``bf16`` or ``fp16``.
         rule: how outputs become vectors; None takes the artefact's own.
         batch_size: images a forward pass.
-        workers: threads that decode.
+        workers: threads that decode; 0: none beside the calling one.
         build: makes a network of your own from the description's ``model``; None takes `models.build_model` without classes.
 
     Raises:

@@ -6,8 +6,8 @@ import copy
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import islice, repeat
@@ -26,18 +26,16 @@ from passerby.models.norms.replacing import camera_norms
 from passerby.models.norms.statistics import CameraStatistics
 from passerby.models.outputs import Outputs
 from passerby.training.distributed import resolve_device
+from passerby.training.precision import PRECISIONS
 from passerby.transforms import Preprocess, normalise
 
-__all__ = ["PRECISIONS", "WHOLE_SET", "Embedder", "bf16_is_fast"]
+__all__ = ["WHOLE_SET", "Embedder", "bf16_is_fast"]
 
 WHOLE_SET = "*"
 """Name, among the cameras of `CameraStatistics`, of the statistics of all images together, for cameras that have none."""
 
 _DEFAULT_RULE = EmbeddingRule()
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-_SLICE = (
-    8  # images a task of a decoding thread: few enough to share a batch out and to stay in the cache, enough to be quick together
-)
+_SLICE = 8  # images a task of a decoding thread: few enough to share out and to stay in the cache, enough to be quick together
 _SIZE_ERRORS = (RuntimeError, AssertionError, ValueError)  # what networks raise on a size that they are not made for
 
 
@@ -54,7 +52,8 @@ class Embedder:
             different precisions do not mix: between fp32 and bf16 the median cosine of one image was 0.988 (MobileNetV2, ImageNet
             weights, 1,374 crops of TUD), and one query in eight found another first image, though mAP differed by 0.06 points.
         batch_size: images a forward pass.
-        workers: threads that decode; None takes as many as torch computes with on a CPU, else one a core, at most 16.
+        workers: threads that decode, 0: none beside the calling one; None takes as many as torch computes with on a CPU, else one
+            a core, at most 16.
         facts: what is known of the model, for `Embeddings.meta`; `artefact.load` gives the whole file.
         cameras: statistics of the cameras whose images will come, for a network with camera-wise batch norm.
         camera_agnostic: images of a camera without statistics, or of no named one, use those of the whole set (`WHOLE_SET`)
@@ -91,12 +90,13 @@ class Embedder:
     ) -> None:
         if precision not in PRECISIONS:
             raise UsageError(f'no precision "{precision}". {nearest(precision, PRECISIONS)}')
-        if batch_size < 1 or (workers is not None and workers < 1):
-            raise UsageError(f"batch_size is {batch_size} and workers is {workers}: both count, so 1 is the least.")
+        if batch_size < 1 or (workers is not None and workers < 0):
+            raise UsageError(f"batch_size is {batch_size} and workers is {workers}: batch_size is 1 or more, workers 0 or more.")
         self.device, self.precision, self.preprocess, self.rule = resolve_device(device), precision, preprocess, rule
         self.batch_size = batch_size
         on_cpu = self.device.type == "cpu"
-        self.workers = workers or (torch.get_num_threads() if on_cpu else min(16, os.cpu_count() or 1))
+        usual = torch.get_num_threads() if on_cpu else min(16, os.cpu_count() or 1)
+        self.workers = usual if workers is None else workers
         # On a CPU decoding and the network take turns: each of the network's operations waits for its slowest thread, so that one
         # decoding thread beside it would cost the time of all cores. A GPU works while the next batches are decoded.
         self._ready = 1 if on_cpu else 3
@@ -220,7 +220,7 @@ class Embedder:
     def decoded(self, batches: Iterable[Sequence[ImageLike]]) -> Iterator[list[Tensor]]:
         """Decode batches ahead, in threads: yields what `forward` takes, one batch after the other."""
         self.model.eval()
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") if self.workers else _InPlace() as pool:
             source = iter(batches)
             waiting: deque[tuple[list[Tensor], list[Future[None]]]] = deque()
             try:
@@ -236,7 +236,7 @@ class Embedder:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _handed_out(self, batch: Sequence[ImageLike], pool: ThreadPoolExecutor) -> tuple[list[Tensor], list[Future[None]]]:
+    def _handed_out(self, batch: Sequence[ImageLike], pool: Executor) -> tuple[list[Tensor], list[Future[None]]]:
         """Room for one batch, a tensor a scale, and the tasks that fill it."""
         # On a CPU the threads normalise too, a few images at a time: the intermediate results of a whole batch are so large that
         # the system would hand out and take back their pages in every batch. A GPU gets the uint8, a quarter of the bytes.
@@ -317,6 +317,15 @@ class Embedder:
             return total
         own = getattr(self.model, "normalise_embedding", None)
         return own(total) if own is not None and self.rule.kind == "embedding" else F.normalize(total)
+
+
+class _InPlace(Executor):
+    """Does each task at once, in the thread that hands it out."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **named))
+        return done
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
