@@ -192,12 +192,14 @@ BAD_FILES = [
     ("a.mat", lambda path: path.write_bytes(b"MATLAB 7.3"), Embeddings.load, "is no readable .mat file"),
     ("a.npz", lambda path: np.savez(path, x=[1]), Embeddings.load, "lacks vectors, pids, camids; it holds x."),
     ("a.mat", lambda path: savemat(path, {"feat": np.eye(2)}), Embeddings.load, "lacks ids, cam_ids; it holds feat."),
-    ("a.mat", lambda path: savemat(path, {"feat": np.eye(2)}), QueryGallery.load, "lacks query_f, query_label, query_cam"),
+    ("a.mat", lambda path: savemat(path, {"x": np.eye(2)}), QueryGallery.load, "lacks query_f, query_label, query_cam"),
+    ("a.mat", lambda path: savemat(path, {"feat": np.eye(2)}), QueryGallery.load, "holds one set, a query and a gallery were"),
+    ("a.npz", lambda path: np.savez(path, x=[1]), QueryGallery.load, "lacks query/vectors, query/pids, query/camids; it holds x."),
     (
         "a.npz",
         lambda path: people().save(path),
         QueryGallery.load,
-        "lacks query/vectors, query/pids, query/camids; it holds vectors",
+        "holds one set, a query and a gallery were asked for: give both files, query.npz and gallery.npz.",
     ),
     (
         "a.npz",

@@ -218,6 +218,10 @@ class QueryGallery:
             EmbeddingsError: the file is damaged, or lacks a query or a gallery.
         """
         held = _read(path)
+        if "vectors" in held or (_MAT_SINGLE["vectors"] in held and "query_f" not in held):
+            raise EmbeddingsError(
+                f"{path} holds one set, a query and a gallery were asked for: give both files, query.npz and gallery.npz."
+            )
         if Path(path).suffix == ".mat":
             keys = {name: _mat_keys(prefix) for name, prefix in _MAT_FIELDS.items()}
             names = [name for name in keys if name != "multi_query" or keys[name]["vectors"] in held]

@@ -84,7 +84,8 @@ def one_camera(tree, root):
         path.rename(path.with_name(path.name[: path.name.index("_c")] + "_c1s1_" + path.name.split("_", 2)[2]))
     return "market", (
         "market1501: all 6 query and gallery images are of one camera (camid 0), and images of the query's own camera never "
-        "count, so nothing can be evaluated. Are cameras missing in the file names or the manifest?"
+        "count, so nothing can be evaluated. Are cameras missing in the file names or the manifest? "
+        "Data of one camera: --convention any-camera counts its own images."
     )
 
 

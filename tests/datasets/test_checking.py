@@ -174,7 +174,8 @@ def test_one_pid_in_two_domains():
         (
             ReidData("x", query=of(("a", 1, 0)), gallery=of(("b", 1, 0), ("c", 2, 0))),
             "x: all 3 query and gallery images are of one camera (camid 0), and images of the query's own camera never count, "
-            "so nothing can be evaluated. Are cameras missing in the file names or the manifest?",
+            "so nothing can be evaluated. Are cameras missing in the file names or the manifest? "
+            "Data of one camera: --convention any-camera counts its own images.",
         ),
         (
             ReidData("x", query=of(("a", 1, 0), ("b", 7, 0)), gallery=of(("c", 2, 1))),
@@ -183,7 +184,8 @@ def test_one_pid_in_two_domains():
         ),
         (
             ReidData("x", query=of(("a", 1, 0), ("b", 2, 1)), gallery=of(("c", 1, 0), ("d", 2, 1))),
-            "x: none of the 2 queries has a match in another camera, so nothing can be evaluated.",
+            "x: none of the 2 queries has a match in another camera, so nothing can be evaluated. "
+            "To count matches in the query's own camera: --convention any-camera.",
         ),
         (ReidData("x", query=of(("a", 1, 0))), "x: 1 queries but no gallery images, so nothing can be evaluated."),
         (ReidData("x", gallery=of(("a", 1, 0))), "x: 1 gallery images but no queries, so nothing can be evaluated."),

@@ -102,7 +102,8 @@ def test_names_without_a_camera_are_one_camera_and_nothing_can_be_evaluated(tmp_
     assert data.notes == ("no camera in the file names (_cN): all images count as one camera, so nothing can be evaluated",)
     assert message(DataError, lambda: datasets.check_evaluable(data)) == (
         "folder: all 2 query and gallery images are of one camera (camid 0), and images of the query's own camera never count, "
-        "so nothing can be evaluated. Are cameras missing in the file names or the manifest?"
+        "so nothing can be evaluated. Are cameras missing in the file names or the manifest? "
+        "Data of one camera: --convention any-camera counts its own images."
     )
 
 

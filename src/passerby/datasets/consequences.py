@@ -81,7 +81,8 @@ def _impossible(data: ReidData) -> Iterator[Finding]:
     if len(cameras) == 1:
         text = (
             f"all {queries + gallery:,} query and gallery images are of one camera (camid {min(cameras)[1]}), and images of the "
-            "query's own camera never count, so nothing can be evaluated. Are cameras missing in the file names or the manifest?"
+            "query's own camera never count, so nothing can be evaluated. Are cameras missing in the file names or the manifest? "
+            "Data of one camera: --convention any-camera counts its own images."
         )
         yield Finding("one-camera", "problem", text, queries)
     elif not matches and len(absent) == queries:
@@ -92,7 +93,10 @@ def _impossible(data: ReidData) -> Iterator[Finding]:
         )
         yield Finding("absent-from-gallery", "problem", text, queries)
     elif not matches:
-        text = f"none of the {queries:,} queries has a match in another camera, so nothing can be evaluated."
+        text = (
+            f"none of the {queries:,} queries has a match in another camera, so nothing can be evaluated. "
+            "To count matches in the query's own camera: --convention any-camera."
+        )
         yield Finding("no-match", "problem", text, queries)
 
 

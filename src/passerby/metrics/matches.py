@@ -175,7 +175,7 @@ def _check_any_match(
     raise EmbeddingsError(
         f"every true match is in its query's own camera (query camids {listing(np.unique(query.camids))}, gallery camids "
         f"{listing(np.unique(gallery.camids))}), and this convention drops those. Are the cameras read rightly? For data with "
-        'one camera use same_camera "keep".'
+        'one camera use same_camera "keep" (--same-camera keep, or --convention any-camera).'
     )
 
 
