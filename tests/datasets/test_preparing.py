@@ -278,6 +278,9 @@ def test_options_that_do_not_go_together(tree, mot, tmp_path, message):
         'the new folder "ROOT/data/new" lies inside the data set; give one outside of "ROOT/data".': lambda: datasets.prepare(
             root, root / "new"
         ),
+        'the new folder "ROOT/walks/new" lies inside the data set; give one outside of "ROOT/walks".': lambda: datasets.prepare(
+            mot(), tmp_path / "walks" / "new"
+        ),
         "--files hardlink does not go with MOT sources: crops are new files.": lambda: datasets.prepare(
             mot(), out, files="hardlink"
         ),

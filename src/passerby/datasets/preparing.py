@@ -203,7 +203,7 @@ def _check_options(material: _Material, out: Path, to: str, files: Files) -> Non
         raise UsageError("--files refer needs --to manifest: the layout of Market-1501 is made of files.")
     if material.cuts and files != "copy":
         raise UsageError(f"--files {files} does not go with MOT sources: crops are new files.")
-    if out.resolve().is_relative_to(material.root.resolve()) and not material.cuts:
+    if out.resolve().is_relative_to(material.root.resolve()):
         raise UsageError(f'the new folder "{shown(out)}" lies inside the data set; give one outside of "{shown(material.root)}".')
 
 
