@@ -8,12 +8,9 @@ from PIL import Image
 
 from passerby.artefact import Artefact, load, save_artefact
 from passerby.cli import main
-from passerby.cli.embed import _splits
 from passerby.embedder import EmbeddingRule
 from passerby.embeddings import Embeddings
-from passerby.errors import DataError, UsageError
 from passerby.models import ModelConfig, build_model
-from passerby.records import Record, ReidData, Split, Trial
 from passerby.transforms import Preprocess
 
 
@@ -103,7 +100,22 @@ def test_any_images_become_one_file(model, market, tmp_path):
         (["--images", "{market}/nothing", "--out", "x.npz"], 1, "nothing does not exist."),
         (["--images", "{model}", "--out", "x.npz"], 1, "model holds no image: looked for are .bmp, .gif, .jpeg, .jpg"),
         (["--data", "{market}", "--out", "x.npz"], 2, "--out x.npz: the sets of a data set become several files; give a folder."),
-        (["--data", "{market}", "--out", "x", "--trial", "3"], 2, 'market1501 has no trial "3": its split is fixed.'),
+        (
+            ["--data", "{market}", "--out", "x", "--trial", "3"],
+            2,
+            "market1501 has one fixed split, no trials: leave out --trial.",
+        ),
+        (["--images", "{query}", "--out", "x.npz", "--trial", "3"], 2, "--trial is 3, but it acts only with a data set."),
+        (
+            ["--data", "{market}", "--out", "x", "--compound", "yes"],
+            2,
+            "--compound is yes, but it acts only with several scales.",
+        ),
+        (
+            ["--data", "{market}", "--out", "x", "--workers", "-1"],
+            2,
+            "workers is -1: batch_size is 1 or more, workers 0 or more.",
+        ),
         (["--data", "{market}", "--out", "x", "--scales", "0"], 2, "scales are [0.0]: give one or more numbers above 0"),
         (["--dataset", "markt", "--out", "x"], 2, 'no data set "markt".'),
         (["--data", "{market}", "--out", "x", "--device", "foo"], 2, 'no device "foo". Allowed: auto, cpu, cuda'),
@@ -133,14 +145,8 @@ def test_an_unreadable_image_leaves_no_file(model, market, tmp_path, capsys):
     assert not list(tmp_path.glob("*x*"))
 
 
-def test_repeated_splits_are_chosen_by_name(tmp_path):
-    split = Split((Record(tmp_path / "a.jpg", 1, 0, "viper"),))
-    data = ReidData("viper", trials=(Trial("0", split, split), Trial("1", split, Split())))
-    assert list(_splits(data, "0")) == ["query", "gallery"]
-    assert list(_splits(data, "1")) == ["query"]
-    with pytest.raises(UsageError, match=r"viper has 2 repeated splits: choose one with --trial: 0, 1."):
-        _splits(data, "")
-    with pytest.raises(UsageError, match=r'viper has no trial "7": 0, 1.'):
-        _splits(data, "7")
-    with pytest.raises(DataError, match=r"viper has neither query nor gallery here: there is nothing to embed."):
-        _splits(ReidData("viper", train=split), "")
+def test_a_data_set_without_query_and_gallery_is_refused(model, market, tmp_path, capsys):
+    (tmp_path / "people").mkdir()
+    (market / "query").rename(tmp_path / "people" / "0003")
+    assert main(["embed", str(model), "--data", str(tmp_path / "people"), "--out", str(tmp_path / "x")]) == 1
+    assert "folder has neither query nor gallery here: there is nothing to embed." in capsys.readouterr().err

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import io as scipy_io
 
 from passerby.cli import main
 from passerby.embeddings import Embeddings, QueryGallery
@@ -143,11 +144,11 @@ REFUSED = [
         "--dataset, --batch-size: only an artefact folder embeds a data set",
     ),
     (["both.npz", "--trial", "a", "--trials"], 2, "--trial and --trials: one split, or all of them."),
-    (["both.npz", "--more", "both.npz"], 1, "both.npz holds a query and a gallery, one set was asked for"),
+    (["both.npz", "--multi-query", "mean", "--more", "both.npz"], 1, "both.npz holds a query and a gallery, one set was asked for"),
     (
         ["both.npz", "--more", "folder/query.npz"],
         2,
-        '--more gives multi-query images, but the convention says multi_query "none"',
+        "--more is folder/query.npz, but it acts only with --multi-query mean or max.",
     ),
     (
         ["folder/query.npz", "folder/gallery.npz", "--multi-query", "mean"],
@@ -160,12 +161,20 @@ REFUSED = [
         "is no artefact (no passerby.json) and lacks query.npz, gallery.npz: give what training or passerby embed wrote.",
     ),
     (["both.npz", "--memory-mb", "0.5"], 2, "--memory-mb is 0.5: give 1 or more."),
+    (["folder/query.npz"], 1, "folder/query.npz holds one set, a query and a gallery were asked for: give both files"),
+    (["single.mat"], 1, "single.mat holds one set, a query and a gallery were asked for: give both files"),
+    (["both.npz", "--repeats", "3"], 2, "--repeats is 3, but it acts only with --shots single. Leave it out, or add that."),
+    (["both.npz", "--unit", "person", "--bootstrap", "0"], 2, "--unit is person, but it acts only with intervals: --bootstrap"),
+    (["both.npz", "--seed", "3", "--bootstrap", "0"], 2, "--seed is 3, but it acts only with intervals"),
+    (["one camera.npz"], 1, 'use same_camera "keep" (--same-camera keep, or --convention any-camera).'),
 ]
 
 
 @pytest.mark.parametrize(("words", "status", "message"), REFUSED, ids=[" ".join(words) or "nothing" for words, _, _ in REFUSED])
 def test_wrong_calls_are_refused_in_one_line(tmp_path, capsys, monkeypatch, sets, words, status, message):
     (tmp_path / "empty").mkdir()
+    QueryGallery(people(9, 1, 1), people(30, 2, 1)).save(tmp_path / "one camera.npz")
+    scipy_io.savemat(tmp_path / "single.mat", {"feat": sets.query.vectors, "ids": sets.query.pids, "cam_ids": sets.query.camids})
     monkeypatch.chdir(tmp_path)
     before = sorted(path.name for path in tmp_path.rglob("*"))
     assert main(["evaluate", *words, "--json", "found.json"] if words else ["evaluate"]) == status
@@ -261,9 +270,14 @@ def test_wrong_trials_and_absent_sets_are_refused(capsys, monkeypatch, artefact)
     from passerby.records import Split
 
     words = ["evaluate", str(artefact), "--dataset", "market1501", "--data", str(artefact.parent / "data")]
-    fixed = "market1501 has one fixed split, no trials: leave out --trial and --trials."
-    cases = [(["--trials"], None, 2, fixed), (["--trial", "c"], {}, 2, 'has no trial "c": a, b.')]
-    cases += [([], {"query": Split()}, 2, "has 2 repeated splits: give --trials for all, or --trial with one of a, b.")]
+    fixed = "market1501 has one fixed split, no trials: leave out "
+    cases = [(["--trials"], None, 2, f"{fixed}--trials."), (["--trial", "1"], None, 2, f"{fixed}--trial.")]
+    cases += [(["--trial", "c"], {}, 2, 'has no trial "c": a, b.')]
+    cases += [([], {"query": Split()}, 2, "has 2 repeated splits: choose one with --trial: a, b.")]
+    cases += [
+        (["--trials", "--bootstrap", "10"], {}, 2, "--bootstrap is 10, but it acts only with a single split, not with --trials."),
+        (["--trials", "--unit", "person"], {}, 2, "--unit is person, but it acts only with intervals"),
+    ]
     cases += [([], {"gallery": Split()}, 1, "has 4 queries and 0 gallery images here: both are needed.")]
     for flags, change, status, message in cases:
         with monkeypatch.context() as patch:
@@ -271,3 +285,50 @@ def test_wrong_trials_and_absent_sets_are_refused(capsys, monkeypatch, artefact)
                 with_trials(patch, artefact, **change)
             assert main([*words, *flags]) == status
         assert message in capsys.readouterr().err
+
+
+def test_data_of_one_camera_is_refused_with_the_ways_out_and_counted_by_them(tmp_path, capsys, artefact):
+    root = tmp_path / "shop"
+    for image in (artefact.parent / "data").rglob("*_c1*"):
+        (root / image.parent.name).mkdir(parents=True, exist_ok=True)
+        (root / image.parent.name / image.name).write_bytes(image.read_bytes())
+    words = ["evaluate", str(artefact), "--data", str(root)]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "are of one camera (camid 0)" in said and said.endswith("--convention any-camera counts its own images.\n")
+    for way in (["--same-camera", "keep"], ["--convention", "any-camera"]):
+        assert main([*words, *way, "--workers", "0"]) == 0
+        assert "own camera's matches kept" in " ".join(capsys.readouterr().out.split())
+
+
+def test_notes_are_those_of_the_trial_and_say_whose_people_were_trained_on(tmp_path, capsys, monkeypatch, artefact):
+    """A model of split 1 is measured on split 2: what it says of its own split stands beside no number of the other."""
+    from dataclasses import replace
+
+    from passerby import artefact as artefacts
+    from passerby import datasets
+
+    of_two = [f"train, query and gallery are those of split {number} of 2" for number in (1, 2)]
+    trials = with_trials(monkeypatch, artefact)
+    named = tuple(replace(t, name=f"split {n}", note=of_two[n - 1]) for n, t in enumerate(trials, 1))
+    data = replace(datasets.read("market1501"), query=trials[0].query, trials=named, notes=("general", of_two[0]))
+    monkeypatch.setattr(datasets, "read", lambda name, root=None: data)
+    facts, weights = artefacts.read_artefact(artefact)
+    model = artefacts._built(facts.model)
+    model.load_state_dict(weights)
+    trained = tmp_path / "trained"
+    people = tuple(trials[1].query.identities)[:1]
+    artefacts.save_artefact(trained, model, replace(facts, label_map=people, notes=("untrained", of_two[0])))
+
+    words = trained, "--dataset", "cuhk03-classic-detected", "--data", artefact.parent / "data"
+    note = "1 of 2 query people{} were trained on: the numbers are too high"
+    second, _ = run(tmp_path, capsys, *words, "--trial", 2)
+    assert second["notes"] == ["untrained", "general", of_two[1], note.format("")]
+    first, _ = run(tmp_path, capsys, *words)
+    assert first["notes"] == ["untrained", "general", of_two[0]]
+    every, _ = run(tmp_path, capsys, *words, "--trials")
+    assert every["notes"] == ["untrained", "general", note.format(" of split 2")]
+
+    out = tmp_path / "vectors"
+    assert main(["embed", *map(str, words), "--trial", "split 2", "--out", str(out)]) == 0
+    assert Embeddings.load(out / "query.npz").notes == ("untrained", "general", of_two[1], note.format(""))

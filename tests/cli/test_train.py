@@ -111,3 +111,52 @@ def test_options_that_do_not_fit_stop_before_the_run_folder_is_made(
     assert main(words) == 2
     assert "nearest" in capsys.readouterr().err.lower()
     assert not out.exists()
+
+
+@pytest.mark.parametrize("place", ["", "runs/one", "query"])
+def test_a_run_among_the_images_is_refused(market: Path, place: str, capsys: pytest.CaptureFixture[str]):
+    before = sorted(market.rglob("*"))
+    assert main(["train", "baseline", "--data", str(market.parent), *FAST, "--out", str(market / place)]) == 2
+    said = capsys.readouterr().err
+    assert f'the run folder "{market / place}" lies in the data set "{market}": give another --out.' in said
+    assert sorted(market.rglob("*")) == before
+
+
+def test_a_run_may_lie_beside_a_manifest_but_not_in_its_place(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    rows = [f"{image},{image.name[:4]},{int(image.name[6]) - 1},train" for image in sorted(market.glob("bounding_box_train/*"))]
+    (tmp_path / "manifest.csv").write_text("path,pid,camid,split\n" + "\n".join(rows) + "\n")
+    words = ["train", "baseline", "--data", str(tmp_path), *FAST, "--epochs", "1", "--batch-size", "8", "--out"]
+    assert main([*words, str(tmp_path)]) == 2
+    assert "lies in the data set" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "runs" / "one")]) == 0
+
+
+def test_a_trial_is_trained_on_its_own_people_and_says_so(
+    market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    from dataclasses import replace
+
+    from passerby import datasets
+    from passerby.artefact import read_description
+    from passerby.records import Trial
+
+    data = datasets.read("market1501", market)
+    parts = [data.train.where(lambda r, people=people: r.pid in people) for people in ((2, 7), (10, 11))]
+    trials = tuple(
+        Trial(f"split {n}", test, test, train, f"those of split {n}") for n, (train, test) in enumerate((parts, parts[::-1]), 1)
+    )
+    first = replace(data, train=parts[0], query=parts[1], gallery=parts[1], trials=trials, notes=("those of split 1",))
+    monkeypatch.setattr(datasets, "read", lambda name, root=None: first)
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "baseline", "--data", str(market), *FAST, "--epochs", "1", "--batch-size", "4"]
+    for trial, people, note, place in (
+        ("", [2, 7], "those of split 1", "baseline-market1501"),
+        ("2", [10, 11], "those of split 2", "baseline-market1501-2"),
+    ):
+        assert main([*words, *(["--trial", trial] if trial else [])]) == 0
+        found = read_description(tmp_path / "runs" / place / "artefact")
+        assert [pid for _, pid in found.label_map] == people and found.notes == (note,)
+        said = capsys.readouterr().out
+        assert f"note: {note}" in said and "trained on" not in said
+    assert main([*words, "--trial", "3", "--out", "x"]) == 2
+    assert 'market1501 has no trial "3": split 1, split 2.' in capsys.readouterr().err

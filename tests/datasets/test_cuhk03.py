@@ -144,7 +144,8 @@ def test_the_classic_splits_are_trials(release):
         assert {record.camid for record in trial.query} == {0, 1}
     assert (data.train, data.query) == (data.trials[0].train, data.trials[0].query)
     assert data.notes == (
-        "classic CUHK03 protocol: a result is the mean over 2 trials; train, query and gallery are those of split 1",
+        "classic CUHK03 protocol: a result is the mean over 2 trials, each trained on its own people",
+        "train, query and gallery are those of split 1 of 2",
     )
     datasets.check_evaluable(data)
 

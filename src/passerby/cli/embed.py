@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from passerby.cli.trained_on import trained_on
 from passerby.errors import DataError, UsageError, listing
 
 if TYPE_CHECKING:
     from passerby.embedder import Embedder
+    from passerby.embeddings import Embeddings
     from passerby.records import ReidData, Split
 
 __all__ = ["Options", "run"]
@@ -36,7 +38,7 @@ class Options:
     data: Path | None = None
     """folder that holds the data set (default: PASSERBY_DATA)"""
     trial: str = ""
-    """which of a small data set's repeated splits"""
+    """which of a small data set's repeated splits, by its name or its number"""
     images: tuple[Path, ...] = field(default=())
     """image files, and folders that are searched for images, instead of a data set"""
     flip: Literal["auto", "yes", "no"] = "auto"
@@ -56,7 +58,7 @@ class Options:
     batch_size: int = 64
     """images a forward pass"""
     workers: int | None = None
-    """threads that decode (default: one a core, at most 16)"""
+    """threads that decode; 0: none beside the main one (default: one a core, at most 16)"""
     json: Path | None = None
     """write what was done to this file too"""
 
@@ -65,6 +67,8 @@ def run(options: Options) -> None:
     """Embed what the options name."""
     if options.images and (options.dataset or options.data):
         raise UsageError("--images stands instead of --dataset and --data: give one or the other.")
+    if options.images and options.trial:
+        raise UsageError(f"--trial is {options.trial}, but it acts only with a data set. Leave it out, or --images.")
     jobs = _images(options) if options.images else _data(options)
     embedder = _embedder(options)
     files: dict[str, Any] = {}
@@ -98,6 +102,10 @@ def _embedder(options: Options) -> Embedder:
         compound=_chosen(options.compound, rule.compound),
         normalise=rule.normalise and not options.raw,
     )
+    if options.compound != "auto" and rule.scales == (1.0,):
+        raise UsageError(
+            f"--compound is {options.compound}, but it acts only with several scales. Leave it out, or add --scales."
+        )
     return load(
         options.model, device=options.device, precision=options.precision, rule=rule, batch_size=options.batch_size,
         workers=options.workers,
@@ -114,39 +122,28 @@ def _data(options: Options) -> list[tuple[Path, Any]]:
 
     if options.out.suffix in (".npz", ".safetensors", ".mat") or options.out.is_file():
         raise UsageError(f"--out {options.out}: the sets of a data set become several files; give a folder.")
-    name = datasets.resolve(options.dataset) if options.dataset else datasets.detect(options.data or _variable())
-    data = datasets.read(name, options.data)
-    splits = _splits(data, options.trial)
+    name = options.dataset or datasets.detect(datasets.data_folder(options.data))
+    data = datasets.one_trial(datasets.read(name, options.data), options.trial)
+    splits = _splits(data)
     numbering = Numbering.of(*splits.values())
     root = _common_folder(record.path for split in splits.values() for record in split)
 
+    notes = [*data.notes, *trained_on(options.model, data)]
+
     def job(subset: str) -> tuple[Path, Any]:
-        meta = {"data": data.name, "subset": subset, "notes": list(data.notes)} | (
-            {"trial": options.trial} if options.trial else {}
-        )
-        return options.out / f"{subset}.npz", lambda e: embed(e, splits[subset], root=root, numbering=numbering, meta=meta)
+        meta = {"data": data.name, "subset": subset, "notes": notes} | ({"trial": options.trial} if options.trial else {})
+
+        def embed_it(embedder: Embedder) -> Embeddings:
+            embedder.facts["notes"] = datasets.without_trials(embedder.facts["notes"], data)  # the trial that it was trained on
+            return embed(embedder, splits[subset], root=root, numbering=numbering, meta=meta)
+
+        return options.out / f"{subset}.npz", embed_it
 
     return [job(subset) for subset in splits]
 
 
-def _variable() -> Path:
-    from passerby.datasets.registry import data_folder
-
-    return data_folder(None)
-
-
-def _splits(data: ReidData, trial: str) -> dict[str, Split]:
-    query, gallery = data.query, data.gallery
-    names = [t.name for t in data.trials]
-    if trial:
-        if trial not in names:
-            raise UsageError(f'{data.name} has no trial "{trial}": {listing(names, 12) or "its split is fixed"}.')
-        chosen = data.trials[names.index(trial)]
-        query, gallery = chosen.query, chosen.gallery
-    elif not len(query) and names:
-        raise UsageError(f"{data.name} has {len(names)} repeated splits: choose one with --trial: {listing(names, 12)}.")
-    splits = {"query": query, "gallery": gallery, "multi_query": data.multi_query}
-    found = {name: split for name, split in splits.items() if len(split)}
+def _splits(data: ReidData) -> dict[str, Split]:
+    found = {name: split for name, split in data.splits().items() if name in ("query", "gallery", "multi_query")}
     if not found:
         raise DataError(
             f"{data.name} has neither query nor gallery here: there is nothing to embed. Embed a folder with --images."

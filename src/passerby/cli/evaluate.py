@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from passerby.cli.trained_on import trained_on
 from passerby.embeddings import SUFFIXES, Embeddings, QueryGallery
 from passerby.errors import DataError, UsageError, listing
 from passerby.files import write_json, write_text
@@ -19,7 +19,7 @@ from passerby.metrics.conventions import Convention, resolve
 
 if TYPE_CHECKING:
     from passerby.metrics import Interval, RetrievalScores
-    from passerby.records import ReidData, Trial
+    from passerby.records import ReidData
 
 __all__ = ["Options", "run"]
 
@@ -78,7 +78,7 @@ class Options:
     data: Path | None = None
     """with an artefact: folder that holds the data set (default: PASSERBY_DATA)"""
     trial: str = ""
-    """with an artefact: one of a small data set's repeated splits"""
+    """with an artefact: one of a small data set's repeated splits, by its name or its number"""
     trials: bool = False
     """with an artefact: all of a small data set's repeated splits, their mean and population standard deviation"""
     device: str = "auto"
@@ -88,7 +88,7 @@ class Options:
     batch_size: int = 64
     """with an artefact: images a forward pass"""
     workers: int | None = None
-    """with an artefact: threads that decode"""
+    """with an artefact: threads that decode; 0: none beside the main one"""
     bootstrap: int = 1000
     """draws for the 95 % intervals; 0 leaves them out"""
     unit: Literal["query", "person"] = "query"
@@ -109,6 +109,7 @@ def run(options: Options) -> None:
     from_model = len(options.inputs) == 1 and (options.inputs[0] / "passerby.json").is_file()
     if not from_model:
         _refuse_model_flags(options)
+        _check_effects(options, _convention(options, ""))
     jobs, facts = _of_model(options) if from_model else (_of_files(options), {})
     convention = _convention(options, facts.get("data", ""))
     scores = {name: _evaluate(sets, convention, options) for name, sets in jobs.items()}
@@ -140,6 +141,22 @@ def _refuse_model_flags(options: Options) -> None:
     if given:
         flags = listing(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(f"{flags}: only an artefact folder embeds a data set; {listing(options.inputs)} is no such folder.")
+
+
+def _check_effects(options: Options, convention: Convention) -> None:
+    """Refuse what would be accepted and change nothing."""
+    single, drawn = convention.shots == "single", options.bootstrap > 0 and not options.trials
+    changed = [field.name for field in fields(Options) if getattr(options, field.name) != field.default]
+    for name, needed, acts in (
+        ("repeats", "--shots single", single),
+        ("bootstrap", "a single split, not with --trials", not options.trials),
+        ("unit", "intervals: --bootstrap above 0, and no --trials", drawn),
+        ("seed", "intervals (--bootstrap above 0, no --trials) or --shots single", drawn or single),
+        ("more", "--multi-query mean or max", convention.multi_query != "none"),
+    ):
+        if name in changed and not acts:
+            given = getattr(options, name)
+            raise UsageError(f"--{name} is {given}, but it acts only with {needed}. Leave it out, or add that.")
 
 
 def _convention(options: Options, data: str) -> Convention:
@@ -191,11 +208,13 @@ def _of_model(options: Options) -> tuple[dict[str, QueryGallery], dict[str, Any]
     data = datasets.read(name, options.data)
     trials = _trials(data, options)
     convention = _convention(options, data.name)
-    if convention.same_camera == "drop" and not data.trials:
-        datasets.check_evaluable(data)
+    if convention.same_camera == "drop":
+        for chosen in trials.values():
+            datasets.check_evaluable(chosen)
+    _check_effects(options, convention)
     wanted = "none" if options.more else convention.multi_query
     more = data.multi_query if wanted != "none" else Split()
-    records = (record for trial in trials for split in (trial.query, trial.gallery) for record in split)
+    records = (record for chosen in trials.values() for split in (chosen.query, chosen.gallery) for record in split)
     every = Split(tuple(dict.fromkeys((*records, *more))))
     row = {record: number for number, record in enumerate(every)}
     embedder = load(
@@ -206,58 +225,44 @@ def _of_model(options: Options) -> tuple[dict[str, QueryGallery], dict[str, Any]
         workers=options.workers,
     )
     root = Path(os.path.commonpath({record.path.parent for record in every}))
-    meta = {"data": data.name, "notes": [*data.notes, *_trained_on(options.inputs[0], trials)]}
+    notes = datasets.without_trials(data.notes, data) if options.trials else trials[options.trial].notes
+    embedder.facts["notes"] = datasets.without_trials(embedder.facts["notes"], data)  # the trial that it was trained on
+    known = [
+        note
+        for trial, chosen in trials.items()
+        for note in trained_on(options.inputs[0], chosen, trial if options.trials else "")
+    ]
+    meta = {"data": data.name, "notes": [*notes, *known]}
     found = embed(embedder, every, root=root, numbering=Numbering.of(every), meta=meta)
 
     def rows(split: Split) -> Embeddings:
         return found[[row[record] for record in split]]
 
     extra = Embeddings.load(options.more) if options.more else rows(more) if len(more) else None
-    jobs = {trial.name: QueryGallery(rows(trial.query), rows(trial.gallery), extra) for trial in trials}
+    jobs = {trial: QueryGallery(rows(chosen.query), rows(chosen.gallery), extra) for trial, chosen in trials.items()}
     return jobs, {"data": data.name, "model": str(options.inputs[0]), "artefact": found.meta.get("artefact")}
 
 
-def _trained_on(artefact: Path, trials: Sequence[Trial]) -> list[str]:
-    """What must be said where people of the queries were classes of the training."""
-    from passerby.artefact import read_artefact
+def _trials(data: ReidData, options: Options) -> dict[str, ReidData]:
+    """What is evaluated, by the names of the trials; one without a name where the split is fixed."""
+    from passerby.datasets import one_trial
 
-    known = set(read_artefact(artefact)[0].label_map)
-    people = {(record.domain, record.pid) for trial in trials for record in trial.query}
-    seen = len(people & known)
-    return [f"{seen} of {len(people)} query people were trained on: the numbers are too high"] if seen else []
-
-
-def _trials(data: ReidData, options: Options) -> Sequence[Trial]:
-    from passerby.records import Trial
-
-    names = [trial.name for trial in data.trials]
-    if (options.trial or options.trials) and not names:
-        raise UsageError(f"{data.name} has one fixed split, no trials: leave out --trial and --trials.")
     if options.trials:
-        return data.trials
-    if options.trial:
-        if options.trial not in names:
-            raise UsageError(f'{data.name} has no trial "{options.trial}": {listing(names, 12)}.')
-        return [data.trials[names.index(options.trial)]]
-    if not len(data.query) and names:
-        raise UsageError(
-            f"{data.name} has {len(names)} repeated splits: give --trials for all, or --trial with one of {listing(names)}."
-        )
-    if not len(data.query) or not len(data.gallery):
+        if not data.trials:
+            raise UsageError(f"{data.name} has one fixed split, no trials: leave out --trials.")
+        return {trial.name: one_trial(data, trial.name) for trial in data.trials}
+    chosen = one_trial(data, options.trial)
+    if not len(chosen.query) or not len(chosen.gallery):
         raise DataError(
-            f"{data.name} has {len(data.query)} queries and {len(data.gallery)} gallery images here: both are needed."
+            f"{data.name} has {len(chosen.query)} queries and {len(chosen.gallery)} gallery images here: both are needed."
         )
-    return [Trial("", data.query, data.gallery)]
+    return {options.trial: chosen}
 
 
 def _evaluate(sets: QueryGallery, convention: Convention, options: Options) -> RetrievalScores:
     from passerby.metrics import evaluate
 
     more = sets.multi_query if convention.multi_query != "none" else None
-    if options.more is not None and convention.multi_query == "none":
-        raise UsageError(
-            '--more gives multi-query images, but the convention says multi_query "none": add --multi-query mean or max.'
-        )
     if convention.multi_query != "none" and more is None:
         raise UsageError(
             f"multi-query by {convention.multi_query}: no multi-query images came with the data. Give them with --more FILE."

@@ -26,8 +26,10 @@ class RunOptions:
     """data set to train on: market1501, msmt17, cuhk03-np-detected, a folder of one folder an identity, a manifest.csv ..."""
     data: Path | None = None
     """folder that holds the data set (default: PASSERBY_DATA)"""
+    trial: str = ""
+    """one of a small data set's repeated splits, by its name or its number (default: the first)"""
     out: Path | None = None
-    """run folder (default: runs/PRESET or runs/RECIPE-DATASET)"""
+    """run folder (default: runs/PRESET or runs/RECIPE-DATASET, with the trial behind it)"""
     resume: bool = False
     """go on with the run in --out where it stopped; its options must be the same"""
     convention: str = ""
@@ -144,15 +146,19 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
             f"train on what? Give --data DIR (and --dataset NAME where it cannot be told), or --preset NAME. "
             f"See: passerby train {name} --help"
         )
-    data = datasets.read(run.dataset or datasets.detect(data_folder(run.data)), run.data)
+    dataset = run.dataset or datasets.detect(data_folder(run.data))
+    data = datasets.one_trial(datasets.read(dataset, run.data), run.trial)
     published = preset.published if preset is not None else None
     convention = resolve(run.convention or (published.convention if published is not None else "market1501"))
     if len(data.query) and convention.same_camera == "drop":
         datasets.check_evaluable(data)
     out = run.out or Path("runs") / f"{name}-{data.name}"
+    if run.out is None and run.trial:
+        out = out.with_name(f"{out.name}-{run.trial.replace(' ', '-')}")
     _check_places(out, run.json)
+    _check_outside(out, dataset, run.data)
     path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
-    if world_is_first():
+    if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; the training has left their group by now
         _report(path, out, data, convention, published, run)
 
 
@@ -167,9 +173,16 @@ def _check_places(out: Path, json: Path | None) -> None:
             raise UsageError(f"--json {json} cannot be written: give a file name in a folder that can.")
 
 
-def world_is_first() -> bool:
-    """Whether this process writes: `torchrun` starts several, numbered from 0."""
-    return os.environ.get("RANK", "0") == "0"
+def _check_outside(out: Path, dataset: str, data: Path | None) -> None:
+    """A run among the images would be read as a part of them the next time."""
+    from passerby.datasets import DATASETS, find_root, resolve
+
+    layout = DATASETS[resolve(dataset)]
+    root = find_root(layout, data)
+    beside = root.is_file() or layout.name == "manifest"  # a manifest says what belongs to it, so that runs may lie beside it
+    inside = out.resolve() == root.resolve() or (not beside and out.resolve().is_relative_to(root.resolve()))
+    if inside:
+        raise UsageError(f'the run folder "{out}" lies in the data set "{root}": give another --out.')
 
 
 def _report(path: Path, out: Path, data: ReidData, convention: Convention, published: Published | None, run: RunOptions) -> None:

@@ -6,6 +6,7 @@ from passerby.datasets.images import decode_image, read_image
 from passerby.datasets.mot_boxes import MotOptions
 from passerby.datasets.preparing import HoldOut, PrepareReport, prepare
 from passerby.datasets.registry import DATASETS, data_folder, detect, find_root, read, resolve
+from passerby.datasets.trials import one_trial, without_trials
 
 __all__ = [
     "DATASETS",
@@ -20,8 +21,10 @@ __all__ = [
     "decode_image",
     "detect",
     "find_root",
+    "one_trial",
     "prepare",
     "read",
     "read_image",
     "resolve",
+    "without_trials",
 ]

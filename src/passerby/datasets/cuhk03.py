@@ -113,16 +113,19 @@ def _scan_classic(boxes: Boxes, name: str, root: Path) -> Scan:
     folder = extracted(root, boxes)
     images = [_record(path) for path in sorted(folder.iterdir()) if EXTRACTED.fullmatch(path.name)]
     trials = []
-    for number, people in enumerate(test_people(root), 1):
+    tests = test_people(root)
+    for number, people in enumerate(tests, 1):
         held_out = {10_000 * pair + person for pair, person in people}
         test = Split(tuple(record for record in images if record.pid in held_out))
         train = Split(tuple(record for record in images if record.pid not in held_out))
-        trials.append(Trial(f"split {number}", query=test, gallery=test, train=train))
+        note = f"train, query and gallery are those of split {number} of {len(tests)}"
+        trials.append(Trial(f"split {number}", query=test, gallery=test, train=train, note=note))
     first = trials[0]
-    note = (
-        f"classic CUHK03 protocol: a result is the mean over {len(trials)} trials; train, query and gallery are those of split 1"
+    notes = (
+        f"classic CUHK03 protocol: a result is the mean over {len(trials)} trials, each trained on its own people",
+        first.note,
     )
-    data = ReidData(name, train=first.train, query=first.query, gallery=first.gallery, trials=tuple(trials), notes=(note,))
+    data = ReidData(name, train=first.train, query=first.query, gallery=first.gallery, trials=tuple(trials), notes=notes)
     return Scan(data)
 
 
