@@ -1,4 +1,4 @@
-"""Two runs on the same queries: is one better, by how much, and under which conditions. Paired: hard queries are hard for both."""
+"""Two runs on the same queries: is one better, by how much, under which conditions. Paired: hard queries are hard for both."""
 
 from __future__ import annotations
 

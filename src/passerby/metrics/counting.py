@@ -20,7 +20,7 @@ import numpy as np
 from passerby.errors import MissingDependencyError, UsageError, nearest
 from passerby.metrics.matches import Labels, Matches
 
-__all__ = ["Counter", "Kernel", "Ranks", "choose_kernel"]
+__all__ = ["Counter", "Kernel", "Ranks", "choose_kernel", "wrong_before"]
 
 Kernel = Literal["auto", "numba", "numpy"]
 _WORTH_COMPILING = 40_000_000  # cells of the similarity matrix
@@ -149,19 +149,19 @@ def count_rows_numpy(
         nearest_first = np.argsort(-similar[right])
         values, cameras = similar[right[nearest_first]], labels.camera_of[right[nearest_first]]
         similar[group] = -np.inf
-        as_near, nearer = _wrong_before(similar, values)
+        as_near, nearer = wrong_before(similar, values)
         ranks.tied[row] = (as_near != nearer).any()
         ranks.rank[low:high] = np.arange(1, n + 1) + (as_near if pessimistic else nearer)
         ranks.camera[low:high] = cameras
         for camera in np.unique(cameras):
             mine = np.flatnonzero(cameras == camera)
             segment = similar[labels.camera_start[camera] : labels.camera_start[camera + 1]]
-            as_near, nearer = _wrong_before(segment, values[mine])
+            as_near, nearer = wrong_before(segment, values[mine])
             ranks.camera_hit[low + mine] = np.arange(1, len(mine) + 1)
             ranks.camera_rank[low + mine] = np.arange(1, len(mine) + 1) + (as_near if pessimistic else nearer)
 
 
-def _wrong_before(similar: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wrong_before(similar: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many of `similar` are at least as large as each of the falling `values`, and how many larger."""
     if len(values) < _MANY:
         passes = [(np.count_nonzero(similar >= value), np.count_nonzero(similar > value)) for value in values]
