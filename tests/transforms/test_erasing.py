@@ -101,12 +101,37 @@ def test_shares_and_aspects_fill_their_ranges():
     assert np.mean(aspects) > 1.5  # log-uniform would give 1.25
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 40), (5, 3)])
-def test_tiny_images_are_no_error(shape):
-    pixels = make_pixels(*shape)
+def changed_part(before, after):
+    """(height, width) of the rectangle in which pictures differ; (0, 0) where they are equal."""
+    rows, columns = np.nonzero((before != after).any(axis=2))
+    return (np.ptp(rows) + 1, np.ptp(columns) + 1) if len(rows) else (0, 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1)])
+def test_an_image_one_pixel_wide_or_high_has_no_room_for_a_smaller_rectangle(shape):
     for seed in range(20):
+        pixels = make_pixels(*shape)
         erase(pixels, 1.0, COLOUR, np.random.default_rng(seed))
         grey_patch(pixels, 1.0, np.random.default_rng(seed))
+        assert np.array_equal(pixels, make_pixels(*shape))
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (5, 3), (3, 9)])
+def test_rectangles_of_tiny_images_are_smaller_than_them_in_both_directions(shape):
+    sizes = set()
+    for seed in range(60):
+        pixels = make_pixels(*shape)
+        erase(pixels, 1.0, COLOUR, np.random.default_rng(seed))
+        _, _, height, width = erased(pixels)  # asserts that the rectangle is filled
+        assert changed_part(make_pixels(*shape), pixels) == (height, width)
+        assert 0 < height < shape[0] and 0 < width < shape[1]
+        sizes.add((height, width))
+        grey = make_pixels(*shape)
+        grey_patch(grey, 1.0, np.random.default_rng(seed))
+        where = (grey != make_pixels(*shape)).any(axis=2)
+        assert np.ptp(grey[where], axis=1).max(initial=0) == 0
+        assert changed_part(make_pixels(*shape), grey) == (height, width)  # the same draws, the same place
+    assert len(sizes) > 3 or shape == (2, 2)
 
 
 @pytest.mark.parametrize(("chances", "rectangles"), [([0.1] * 5, 5), ([0.9], 0), ([0.1, 0.1, 0.6], 2)])
