@@ -160,3 +160,16 @@ def test_a_trial_is_trained_on_its_own_people_and_says_so(
         assert f"note: {note}" in said and "trained on" not in said
     assert main([*words, "--trial", "3", "--out", "x"]) == 2
     assert 'market1501 has no trial "3": split 1, split 2.' in capsys.readouterr().err
+
+
+def test_a_finished_run_without_its_history_reports_no_number(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, scores = tmp_path / "run", tmp_path / "scores.json"
+    words = ["train", "baseline", "--data", str(market), *FAST, "--epochs", "1", "--batch-size", "8", "--out", str(out)]
+    assert main(words) == 0
+    (out / "history.jsonl").unlink()
+    capsys.readouterr()
+    assert main([*words, "--resume", "--json", str(scores)]) == 0
+    said = capsys.readouterr()
+    assert f"no evaluation in {out / 'history.jsonl'}: passerby evaluate {out / 'artefact'} makes the numbers again" in said.out
+    assert "Rank-1" not in said.out and "lacks the lines of epochs 1;" in said.err
+    assert json.loads(scores.read_text())["scores"] == {}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from passerby.errors import UsageError
+from passerby.errors import ArtefactError, UsageError
 from passerby.training.checkpoints import Checkpoints
 from passerby.training.history import load_history
 
@@ -210,3 +210,58 @@ def test_another_set_of_parts_is_refused(toy, tmp_path):
         UsageError, match="the checkpoint holds the state of average, model, moving, optimizer, precision and 1 more"
     ):
         run.fit(tmp_path, resume=True)
+
+
+def one_epoch(toy, run_dir):
+    toy.Run().fit(run_dir, epochs=1)
+    path = Checkpoints(run_dir).latest()
+    return path, Checkpoints.load(path)
+
+
+DAMAGED = [
+    (lambda c: c.pop("state"), "lacks state, or holds something else there: it is damaged. Remove it"),
+    (lambda c: (c.pop("random"), c.update(step="5")), "lacks step, random, or holds something else there"),
+    (lambda c: c["random"].append({}), "holds random states of 2 processes: it is damaged."),
+    (lambda c: c["random"][0].pop("torch"), "holds random states that no generator takes: it is damaged."),
+    (lambda c: c["state"]["queue"].clear(), 'the state of "queue" in the checkpoint does not fit this run: '),
+    (
+        lambda c: c["state"]["model"].update({key: value[:1] for key, value in c["state"]["model"].items() if value.ndim}),
+        'the state of "model" in the checkpoint does not fit this run: Error(s) in loading state_dict',
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "text"), DAMAGED, ids=[text[:40] for _, text in DAMAGED])
+def test_a_checkpoint_that_does_not_fit_is_one_line(toy, tmp_path, damage, text):
+    path, content = one_epoch(toy, tmp_path)
+    damage(content)
+    torch.save(content, path)
+    with pytest.raises(ArtefactError) as refused:
+        toy.Run().fit(tmp_path, epochs=1, resume=True)
+    assert text in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_run_whose_history_was_removed_goes_on_and_says_what_is_gone(toy, tmp_path, uninterrupted, capfd):
+    run = toy.Run()
+
+    def stop(step):
+        if step == 19:
+            raise StopError
+
+    run.tell = stop
+    with pytest.raises(StopError):
+        run.fit(tmp_path)
+    (tmp_path / "history.jsonl").unlink()
+    capfd.readouterr()
+    toy.Run().fit(tmp_path, resume=True, quiet=False)
+    assert f"{tmp_path}: history.jsonl lacks the lines of epochs 1, 2; curves will lack them" in capfd.readouterr().err
+    content, lines = outcome(tmp_path)
+    assert_same(content, uninterrupted[0])
+    step = next(line["step"] for line in lines)
+    assert lines == [line for line in uninterrupted[1] if line["step"] >= step] and 16 < step <= 19
+
+
+def test_a_whole_history_is_not_spoken_of(toy, tmp_path, capfd):
+    one_epoch(toy, tmp_path)
+    toy.Run().fit(tmp_path, epochs=1, resume=True, quiet=False)
+    assert "lacks" not in capfd.readouterr().err

@@ -193,8 +193,10 @@ def _report(path: Path, out: Path, data: ReidData, convention: Convention, publi
     from passerby.files import write_json
     from passerby.plots import plot_curves
     from passerby.training import load_history
+    from passerby.training.history import HISTORY_FILE
 
-    evaluations = load_history(out).evaluations
+    history = load_history(out)
+    evaluations = history.evaluations
     last = {key: value for key, value in evaluations[-1].items() if key in _SHOWN} if evaluations else {}
     console = Console()
     if last:
@@ -208,8 +210,12 @@ def _report(path: Path, out: Path, data: ReidData, convention: Convention, publi
         console.print(f"published figures: {published.source}", soft_wrap=True)
     for note in data.notes:
         console.print(f"note: {note}", soft_wrap=True)
-    plot_curves([out], out / "curves.png")
-    console.print(f"artefact: {path}\ncurves: {out / 'curves.png'}", soft_wrap=True, highlight=False)
+    console.print(f"artefact: {path}", soft_wrap=True, highlight=False)
+    if history.epochs:
+        plot_curves([out], out / "curves.png")
+        console.print(f"curves: {out / 'curves.png'}", soft_wrap=True, highlight=False)
+    if not last and len(data.query):
+        console.print(f"no evaluation in {out / HISTORY_FILE}: passerby evaluate {path} makes the numbers again", soft_wrap=True)
     if run.json is not None:
         facts = {"artefact": str(path), "run": str(out), "dataset": data.name, "scores": last}
         write_json(run.json, {**facts, "convention": asdict(convention), "notes": list(data.notes)})

@@ -18,7 +18,7 @@ from torch import nn
 from passerby.errors import ArtefactError, TrainingError, UsageError, listing
 from passerby.files import replacing
 
-__all__ = ["CHECKPOINT_FOLDER", "Checkpoints", "Stateful", "check_config", "check_plain", "state_of"]
+__all__ = ["CHECKPOINT_FOLDER", "Checkpoints", "Stateful", "check_config", "check_entries", "check_plain", "state_of"]
 
 CHECKPOINT_FOLDER = "checkpoints"
 FORMAT = 1
@@ -37,6 +37,11 @@ class Stateful(Protocol):
         ...
 
 
+_ENTRIES: dict[str, type] = {
+    "config": dict, "shape": dict, "state": dict, "step": int, "epoch": int, "sums": dict, "images": int, "seconds": float,
+    "best": dict, "random": list,
+}  # fmt: skip
+_MISFITS = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)  # what parts raise on another state
 _AFTER_DAMAGE = "Remove it to go on from an older one where there is one, or start a new run in another folder."
 
 
@@ -96,6 +101,19 @@ class Checkpoints:
         return content
 
 
+def check_entries(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that lacks what a resume needs, or has it in another form, before anything is restored.
+
+    Raises:
+        ArtefactError: naming the entries.
+    """
+    wrong = [name for name, kind in _ENTRIES.items() if not isinstance(content.get(name), kind)]
+    if wrong:
+        raise ArtefactError(f"{path} lacks {listing(wrong)}, or holds something else there: it is damaged. {_AFTER_DAMAGE}")
+    if len(content["random"]) != content["shape"].get("processes"):
+        raise ArtefactError(f"{path} holds random states of {len(content['random'])} processes: it is damaged. {_AFTER_DAMAGE}")
+
+
 def state_of(state: Mapping[str, Stateful]) -> dict[str, Mapping[str, Any]]:
     """The state of each part; a part wrapped for several processes is saved without its wrapper."""
     return {name: _bare(part).state_dict() for name, part in state.items()}
@@ -106,6 +124,7 @@ def load_state(state: Mapping[str, Stateful], saved: Mapping[str, Any]) -> None:
 
     Raises:
         UsageError: the parts differ from those of the checkpoint.
+        ArtefactError: a part does not take its state: other sizes, or a damaged file.
     """
     if set(state) != set(saved):
         raise UsageError(
@@ -113,7 +132,14 @@ def load_state(state: Mapping[str, Stateful], saved: Mapping[str, Any]) -> None:
             "Resume with the options of the first start."
         )
     for name, part in state.items():
-        _bare(part).load_state_dict(saved[name])
+        try:
+            _bare(part).load_state_dict(saved[name])
+        except _MISFITS as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ArtefactError(
+                f'the state of "{name}" in the checkpoint does not fit this run: {reason[:300].rstrip(".")}. '
+                "Is it of other training people or another network? Resume with what the run was started with."
+            ) from error
 
 
 def _bare(part: Stateful) -> Stateful:

@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from passerby.errors import TrainingError, UsageError, listing
+from passerby.errors import ArtefactError, TrainingError, UsageError, listing
 from passerby.progress import meter
 from passerby.training import random_state
-from passerby.training.checkpoints import Checkpoints, Stateful, check_config, check_plain, load_state, state_of
+from passerby.training.checkpoints import Checkpoints, Stateful, check_config, check_entries, check_plain, load_state, state_of
 from passerby.training.contracts import EpochLoader, Evaluate, Saving, StepFunction
 from passerby.training.distributed import everyone, mean_over_processes, world
 from passerby.training.finite import batch_tensors, numbers, stop_if_not_finite
-from passerby.training.history import History, HistoryWriter, load_history
+from passerby.training.history import HISTORY_FILE, History, HistoryWriter, load_history
 from passerby.training.schedules import Clock, LrSchedule
 
 __all__ = ["fit"]
@@ -103,6 +103,7 @@ def fit(
     if world().first:
         run.dir.mkdir(parents=True, exist_ok=True)
         run.writer = HistoryWriter(run.dir, run.clock.step, evaluated=not run.awaits_evaluation, tensorboard=tensorboard)
+        run.tell_of_gaps()
     try:
         run.all_epochs()
     finally:
@@ -188,6 +189,7 @@ class _Run:
         return {name: float(value) for name, value in found.items()}
 
     def _restore(self, content: dict[str, Any], path: Path) -> None:
+        check_entries(path, content)
         check_config(content["config"], self.config, self.free_keys)
         before, now = content["shape"], self._shape()
         if before != now:
@@ -199,7 +201,20 @@ class _Run:
         self.clock.step, self.clock.epoch = content["step"], content["epoch"]
         self.sums, self.images, self.seconds = content["sums"], content["images"], content["seconds"]
         self.best = content["best"]
-        random_state.restore(content["random"][world().rank])
+        try:
+            random_state.restore(content["random"][world().rank])
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            raise ArtefactError(f"{path} holds random states that no generator takes: it is damaged.") from error
+
+    def tell_of_gaps(self) -> None:
+        """Say which finished epochs the history lacks: the numbers of the run do not hang on it, its curves do."""
+        logged = {line["epoch"] for line in load_history(self.dir).epochs}
+        finished = self.clock.epoch + self.awaits_evaluation
+        gone = [epoch for epoch in range(1, finished + 1) if epoch not in logged]
+        if gone:
+            self.say(
+                f"{self.dir}: {HISTORY_FILE} lacks the lines of epochs {listing(gone)}; curves will lack them, nothing else does"
+            )
 
     def _shape(self) -> dict[str, int]:
         return {"epochs": self.epochs, "batches an epoch": self.clock.steps_per_epoch, "processes": world().size}
