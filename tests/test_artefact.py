@@ -222,6 +222,12 @@ def test_weights_that_are_no_safetensors_are_refused_even_with_the_right_hash(sa
         load(path, build=build)
 
 
+def test_another_length_of_vectors_than_described_is_refused(saved, facts, tmp_path):
+    save_artefact(tmp_path / "other", Net(), replace(facts, embedding_dim=5))
+    with pytest.raises(ArtefactError, match="says embedding_dim 5, its network gives 4: it was edited or damaged"):
+        load(tmp_path / "other", build=build)
+
+
 def test_no_folder_is_an_error(tmp_path):
     with pytest.raises(ArtefactError, match=r"nowhere is no folder: an artefact is the folder that training writes"):
         load(tmp_path / "nowhere")

@@ -277,6 +277,11 @@ def load(
     except (TypeError, ValueError, AttributeError) as error:  # a description with values of the wrong type
         raise ArtefactError(f"{path} describes its network with values that it cannot have: {error}") from error
     _fill(model, weights, Path(path))
+    dim = getattr(model, "embedding_dim", facts.embedding_dim)
+    if dim != facts.embedding_dim:
+        raise ArtefactError(
+            f"{path} says embedding_dim {facts.embedding_dim}, its network gives {dim}: it was edited or damaged."
+        )
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # twice as fast on CPUs
     return Embedder(
         model, facts.preprocess, rule or facts.rule, device=device, precision=precision, batch_size=batch_size, workers=workers,
