@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from passerby.cli import main
+from passerby.cli.plot_ranking import _image_folder
 from passerby.embeddings import Embeddings
 
 
@@ -57,11 +58,35 @@ def test_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "this is not the folder of a training run" in capsys.readouterr().err
 
 
-def test_images_are_found_below_the_folder_of_the_data_set(tmp_path):
-    from passerby.cli.plot_ranking import _image_folder
+def touched(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
-    (tmp_path / "data" / "images" / "x").mkdir(parents=True)
-    (tmp_path / "data" / "images" / "x" / "1.jpg").touch()
-    assert _image_folder(tmp_path / "data", "x/1.jpg") == tmp_path / "data" / "images"
-    assert _image_folder(tmp_path / "data" / "images", "x/1.jpg") == tmp_path / "data" / "images"
-    assert _image_folder(tmp_path / "data", "x/2.jpg") == tmp_path / "data"
+
+def test_images_are_found_below_the_folder_of_the_data_set(tmp_path: Path):
+    data = tmp_path / "data"
+    touched(data / "images" / "x" / "1.jpg")
+    assert _image_folder(data, ["x/1.jpg"]) == data / "images"
+    assert _image_folder(data / "images", ["x/1.jpg"]) == data / "images"
+    assert _image_folder(data, ["x/2.jpg"]) == data
+    assert _image_folder(data, [""]) == data
+
+
+def test_of_two_folders_with_the_first_name_the_one_with_all_names_is_taken(tmp_path: Path):
+    touched(tmp_path / "a" / "query" / "1 [x].jpg", *(tmp_path / "b" / name for name in ("query/1 [x].jpg", "gallery/2.jpg")))
+    assert _image_folder(tmp_path, ["query/1 [x].jpg", "gallery/2.jpg"]) == tmp_path / "b"
+
+
+def test_two_folders_with_all_names_are_refused(vectors: Path, capsys: pytest.CaptureFixture[str]):
+    for copy in ("one", "two"):
+        for image in vectors.glob("*/*.png"):
+            target = vectors / "copies" / copy / image.relative_to(vectors)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(image.read_bytes())
+    words = ["plot", "ranking", str(vectors / "query.npz"), str(vectors / "gallery.npz"), "--images", str(vectors / "copies")]
+    assert main(words) == 2
+    both = f"{vectors / 'copies' / 'one'}, {vectors / 'copies' / 'two'}"
+    assert f"{both} each hold all images of the embeddings. Give one of them." in capsys.readouterr().err
+    assert main([*words, "--queries", "a.png", "--each", "2"]) == 2
+    assert "--each is 2, but it acts only without --queries. Leave one out." in capsys.readouterr().err

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+
+from passerby.errors import UsageError, listing
 
 __all__ = ["Options", "run"]
 
@@ -52,9 +56,11 @@ def run(options: Options) -> None:
     from passerby.plots import choose_queries, plot_ranking
     from passerby.plots.ranking import find_queries
 
+    if options.queries and options.each != Options.each:
+        raise UsageError(f"--each is {options.each}, but it acts only without --queries. Leave one out.")
     convention = resolve(options.convention)
     query, gallery = Embeddings.load(options.query), Embeddings.load(options.gallery)
-    folder = _image_folder(options.images, str(query.names[0]))
+    folder = _image_folder(options.images, [str(name) for part in (query, gallery) for name in part.names])
     scores = plot_ranking(
         query, gallery, folder, options.out, convention=convention, names=options.queries, each=options.each, top=options.top,
         junk=options.junk, title=options.title, dpi=options.dpi,
@@ -66,10 +72,18 @@ def run(options: Options) -> None:
         write_json(options.json, {"picture": str(options.out), "drawn": drawn, **scores.to_dict()})
 
 
-def _image_folder(given: Path, name: str) -> Path:
-    """The folder at or below `given` that holds the image `name`: embed names images below the innermost common folder."""
-    if (given / name).is_file():
+def _image_folder(given: Path, names: Sequence[str]) -> Path:
+    """The folder at or below `given` that holds the images `names`: embed names images below the innermost common folder.
+
+    Raises:
+        UsageError: several folders hold all of them.
+    """
+    first = Path(names[0])
+    depth = len(first.parts)
+    if not depth or (given / first).is_file():
         return given
-    depth = len(Path(name).parts)
-    found = (path for path in sorted(given.rglob(Path(name).name)) if path.parts[-depth:] == Path(name).parts)
-    return next((path.parents[depth - 1] for path in found), given)
+    found = {path.parents[depth - 1] for path in given.rglob(escape(first.name)) if path.parts[-depth:] == first.parts}
+    whole = sorted(folder for folder in found if all((folder / name).is_file() for name in names))
+    if len(whole) > 1:
+        raise UsageError(f"--images {given}: {listing(whole)} each hold all images of the embeddings. Give one of them.")
+    return next(iter(whole or sorted(found)), given)
