@@ -144,7 +144,11 @@ REFUSED = [
         "--dataset, --batch-size: only an artefact folder embeds a data set",
     ),
     (["both.npz", "--trial", "a", "--trials"], 2, "--trial and --trials: one split, or all of them."),
-    (["both.npz", "--multi-query", "mean", "--more", "both.npz"], 1, "both.npz holds a query and a gallery, one set was asked for"),
+    (
+        ["both.npz", "--multi-query", "mean", "--more", "both.npz"],
+        1,
+        "both.npz holds a query and a gallery, one set was asked for",
+    ),
     (
         ["both.npz", "--more", "folder/query.npz"],
         2,
