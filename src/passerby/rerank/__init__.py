@@ -4,7 +4,7 @@ from passerby.rerank.expansion import augment_database, expand_queries
 from passerby.rerank.graph import GRAPH, Graph, graph_blocks
 from passerby.rerank.k_reciprocal import K_RECIPROCAL, KReciprocal, jaccard_distances, k_reciprocal_blocks
 from passerby.rerank.plans import Plan
-from passerby.rerank.scoring import Method, evaluate_reranked, fitness, predict, rerank_blocks, rerank_top_k
+from passerby.rerank.scoring import Method, evaluate_reranked, fitness, predict, rerank_blocks, rerank_together, rerank_top_k
 
 __all__ = [
     "GRAPH",
@@ -22,5 +22,6 @@ __all__ = [
     "k_reciprocal_blocks",
     "predict",
     "rerank_blocks",
+    "rerank_together",
     "rerank_top_k",
 ]

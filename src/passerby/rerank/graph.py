@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import sparse
@@ -12,13 +12,12 @@ from scipy import sparse
 from passerby.embeddings import Embeddings
 from passerby.errors import UsageError
 from passerby.metrics.counting import Kernel
-from passerby.progress import meter
 from passerby.rerank.joined import Joined, Workers, row_blocks
 from passerby.rerank.neighbours import Neighbours, find_neighbours
 from passerby.rerank.overlap import overlap
 from passerby.rerank.plans import check_depth, plan_graph
 
-__all__ = ["GRAPH", "Graph", "graph_blocks"]
+__all__ = ["GRAPH", "Graph", "blocks_of_neighbours", "graph_blocks"]
 
 _ROUNDS = 2
 
@@ -94,15 +93,15 @@ def graph_blocks(
     workers = Workers.choose(kernel, len(images), threads)
     check_depth(settings.k1, settings.k2, settings.k1, len(images))
     plan = plan_graph(images, settings.k1, settings.k2, memory_mb, workers)
-    return _blocks(images, len(query), settings, plan.rows, workers, search, progress)
+    found = partial(find_neighbours, images, settings.k1, workers, plan.rows, search=search, progress=progress)
+    return blocks_of_neighbours(images, len(query), settings, found, plan.rows, workers)
 
 
-def _blocks(
-    images: Joined, Q: int, settings: Graph, rows: int, workers: Workers, search: str, progress: bool
+def blocks_of_neighbours(
+    images: Joined, Q: int, settings: Graph, found: Callable[[], Neighbours], rows: int, workers: Workers
 ) -> Iterator[np.ndarray]:
-    with meter("neighbours", len(images)) if progress else nullcontext() as shown:
-        found = find_neighbours(images, settings.k1, workers, rows, search=search, shown=shown)
-    smooth = _smoothed(found, settings.k2)
+    """The blocks of `graph_blocks`, `rows` queries each. `found` gives the neighbours when the first is asked for."""
+    smooth = _smoothed(found(), settings.k1, settings.k2)
     offset = images.num_first
     inverted = smooth[offset:].tocsc()
     buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
@@ -116,12 +115,12 @@ def _blocks(
         yield block
 
 
-def _smoothed(found: Neighbours, k2: int) -> sparse.csr_array:
+def _smoothed(found: Neighbours, k1: int, k2: int) -> sparse.csr_array:
     """(N, N) who points at whom, after both rounds; rows of length 1, but the plain ones with k2 = 1."""
-    N, k1 = found.ids.shape
+    N = len(found.ids)
     shape = (N, N)
     ones = np.ones(N * k1, dtype=np.float32)
-    smooth = sparse.csr_array((ones, found.ids.ravel(), np.arange(0, N * k1 + 1, k1)), shape=shape)
+    smooth = sparse.csr_array((ones, found.ids[:, :k1].ravel(), np.arange(0, N * k1 + 1, k1)), shape=shape)
     if k2 == 1:
         return smooth
     near = ((1 - found.distances[:, :k2] / 2) ** 2).astype(np.float32)

@@ -7,9 +7,9 @@ throw them away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,14 +18,13 @@ from scipy import sparse
 from passerby.embeddings import Embeddings
 from passerby.errors import UsageError
 from passerby.metrics.counting import Kernel
-from passerby.progress import meter
 from passerby.rerank.joined import Distance, Joined, Workers, row_blocks
 from passerby.rerank.neighbours import Neighbours, find_neighbours
 from passerby.rerank.overlap import overlap
 from passerby.rerank.plans import Plan, check_depth, plan_k_reciprocal
 from passerby.rerank.reciprocal import averaged, neighbour_weights, positive
 
-__all__ = ["K_RECIPROCAL", "KReciprocal", "jaccard_distances", "k_reciprocal_blocks"]
+__all__ = ["K_RECIPROCAL", "KReciprocal", "blocks_of_neighbours", "jaccard_distances", "k_reciprocal_blocks"]
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,8 @@ def k_reciprocal_blocks(
     images = Joined.of(query, gallery, settings.distance)
     workers = Workers.choose(kernel, len(images), threads)
     plan = _checked_plan(images, settings, memory_mb, workers)
-    return _blocks(images, len(query), settings, plan, workers, search, progress)
+    found = partial(find_neighbours, images, settings.depth, workers, plan.rows, search=search, progress=progress)
+    return blocks_of_neighbours(images, len(query), settings, found, plan.rows, workers)
 
 
 def _checked_plan(images: Joined, settings: KReciprocal, memory_mb: float, workers: Workers) -> Plan:
@@ -121,26 +121,24 @@ def _checked_plan(images: Joined, settings: KReciprocal, memory_mb: float, worke
     return plan_k_reciprocal(images, settings.k1, settings.k2, memory_mb, workers)
 
 
-def _blocks(
-    images: Joined, Q: int, settings: KReciprocal, plan: Plan, workers: Workers, search: str, progress: bool
+def blocks_of_neighbours(
+    images: Joined, Q: int, settings: KReciprocal, found: Callable[[], Neighbours], rows: int, workers: Workers
 ) -> Iterator[np.ndarray]:
-    weights, found = _weights(images, settings, plan, workers, search, progress)
+    """The blocks of `k_reciprocal_blocks`, `rows` queries each; `found` gives the neighbours at the first of them."""
+    neighbours = found()
+    weights = _weights(images, neighbours, settings, workers)
     offset = images.num_first
     inverted = weights[offset:].tocsc()
-    farthest = positive(found.farthest)
-    buffer, shared = np.empty((2, min(plan.rows, Q) * (len(images) - offset)), dtype=np.float32)
-    for rows in row_blocks(Q, plan.rows):
-        together = overlap(weights, inverted, rows, shared, workers)
-        yield _final(images, rows, together, farthest, settings, buffer)
+    farthest = positive(neighbours.farthest)
+    buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
+    for part in row_blocks(Q, rows):
+        together = overlap(weights, inverted, part, shared, workers)
+        yield _final(images, part, together, farthest, settings, buffer)
 
 
-def _weights(
-    images: Joined, settings: KReciprocal, plan: Plan, workers: Workers, search: str, progress: bool
-) -> tuple[sparse.csr_array, Neighbours]:
-    with meter("neighbours", len(images)) if progress else nullcontext() as shown:
-        found = find_neighbours(images, settings.depth, workers, plan.rows, search=search, shown=shown)
+def _weights(images: Joined, found: Neighbours, settings: KReciprocal, workers: Workers) -> sparse.csr_array:
     weights = neighbour_weights(images, found, settings.k1, settings.power, workers)
-    return averaged(weights, found.ids, settings.k2), found
+    return averaged(weights, found.ids, settings.k2)
 
 
 def _final(
@@ -203,7 +201,8 @@ def jaccard_distances(
     settings = KReciprocal(k1, k2, 0, power, distance)
     workers = Workers.choose(kernel, len(joined), threads)
     plan = _checked_plan(joined, settings, memory_mb, workers)
-    weights, _ = _weights(joined, settings, plan, workers, search, progress)
+    found = find_neighbours(joined, settings.depth, workers, plan.rows, search=search, progress=progress)
+    weights = _weights(joined, found, settings, workers)
     inverted = weights.tocsc()
     shared = np.empty(plan.rows * len(joined), dtype=np.float32)
     parts = []

@@ -9,12 +9,13 @@ equally far images those that come first are taken.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 
 from passerby.errors import MissingDependencyError, UsageError, nearest
-from passerby.progress import Meter
+from passerby.progress import Meter, meter
 from passerby.rerank.joined import Joined, Workers, row_blocks
 
 __all__ = ["SEARCHES", "Neighbours", "find_neighbours"]
@@ -40,7 +41,7 @@ class Neighbours:
 
 
 def find_neighbours(
-    images: Joined, k: int, workers: Workers, rows: int, *, search: str = "own", shown: Meter | None = None
+    images: Joined, k: int, workers: Workers, rows: int, *, search: str = "own", progress: bool = False
 ) -> Neighbours:
     """Find the `k` nearest images of every image.
 
@@ -50,7 +51,7 @@ def find_neighbours(
         workers: threads and kernel.
         rows: how many images a block of products has.
         search: "own", or "faiss" for the candidates; what is found is the same.
-        shown: is told of finished images.
+        progress: show how far the work is.
 
     Raises:
         UsageError: k out of range, or another search.
@@ -65,7 +66,8 @@ def find_neighbours(
     elif search != "own":
         raise UsageError(f'no search "{search}" for neighbours. {nearest(search, SEARCHES)}')
     else:
-        candidates = (_by_halves if workers.numba else _by_rows)(images, m, workers, rows, shown)
+        with meter("neighbours", N) if progress else nullcontext() as shown:
+            candidates = (_by_halves if workers.numba else _by_rows)(images, m, workers, rows, shown)
     ids, distances = _settled(images, candidates.ids, k, workers)
     doubt = _DOUBT * np.sqrt(images.dim)
     limit = candidates.reach - doubt

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from typing import TypeAlias
 
 import numpy as np
@@ -13,12 +14,14 @@ from passerby.errors import EmbeddingsError, UsageError
 from passerby.metrics import MARKET1501, Convention, RetrievalScores, evaluate_distances, pool_queries
 from passerby.metrics.counting import Kernel
 from passerby.records import DISTRACTOR_PID, JUNK_PID
+from passerby.rerank import graph, k_reciprocal
 from passerby.rerank.graph import Graph, graph_blocks
-from passerby.rerank.joined import Joined, Workers
+from passerby.rerank.joined import Distance, Joined, Workers
 from passerby.rerank.k_reciprocal import K_RECIPROCAL, KReciprocal, k_reciprocal_blocks
-from passerby.rerank.plans import Plan, plan_graph, plan_k_reciprocal
+from passerby.rerank.neighbours import find_neighbours
+from passerby.rerank.plans import Plan, check_depth, plan_graph, plan_k_reciprocal
 
-__all__ = ["Method", "evaluate_reranked", "fitness", "predict", "rerank_blocks", "rerank_top_k"]
+__all__ = ["Method", "evaluate_reranked", "fitness", "predict", "rerank_blocks", "rerank_together", "rerank_top_k"]
 
 Method: TypeAlias = KReciprocal | Graph
 _FEW, _MANY = (
@@ -48,6 +51,62 @@ def rerank_blocks(
     )
 
 
+def rerank_together(
+    query: Embeddings,
+    gallery: Embeddings,
+    methods: Sequence[Method],
+    *,
+    memory_mb: float = 1000,
+    threads: int | None = None,
+    kernel: Kernel = "auto",
+    progress: bool = False,
+) -> list[Iterator[np.ndarray]]:
+    """The blocks of several methods, each as `rerank_blocks` gives them, from neighbours that are found once.
+
+    Args:
+        query: (Q, D).
+        gallery: (G, D).
+        methods: all by one distance.
+        memory_mb: as in `k_reciprocal_blocks`, of the method that needs most.
+        threads: as there.
+        kernel: as there.
+        progress: as there.
+
+    Raises:
+        UsageError: methods by two distances; see `k_reciprocal_blocks`.
+        EmbeddingsError: see `k_reciprocal_blocks`.
+    """
+    distances: set[Distance] = {_distance(method) for method in methods}
+    if len(distances) != 1:
+        raise UsageError(f"{len(methods)} methods by {len(distances)} distances: neighbours that are found once need one.")
+    images = Joined.of(query, gallery, distances.pop())
+    workers = Workers.choose(kernel, len(images), threads)
+    depth = max(_depth(method) for method in methods)
+    check_depth(max(m.k1 for m in methods), max(m.k2 for m in methods), depth, len(images))
+    plans = [_planner(method)(images, method.k1, method.k2, memory_mb, workers) for method in methods]
+    rows = min(plan.rows for plan in plans)
+    found = cache(partial(find_neighbours, images, depth, workers, rows, progress=progress))
+    made: list[Iterator[np.ndarray]] = []
+    for method in methods:
+        if isinstance(method, Graph):
+            made.append(graph.blocks_of_neighbours(images, len(query), method, found, rows, workers))
+        else:
+            made.append(k_reciprocal.blocks_of_neighbours(images, len(query), method, found, rows, workers))
+    return made
+
+
+def _distance(method: Method) -> Distance:
+    return "cosine" if isinstance(method, Graph) else method.distance
+
+
+def _depth(method: Method) -> int:
+    return method.k1 if isinstance(method, Graph) else method.depth
+
+
+def _planner(method: Method) -> Callable[..., Plan]:
+    return plan_graph if isinstance(method, Graph) else plan_k_reciprocal
+
+
 def predict(
     query: Embeddings,
     gallery: Embeddings,
@@ -63,10 +122,8 @@ def predict(
         UsageError: `memory_mb` is under what is needed.
         EmbeddingsError: sets that cannot be re-ranked.
     """
-    distance = "cosine" if isinstance(method, Graph) else method.distance
-    images = Joined.of(query, gallery, distance)
-    plan = plan_graph if isinstance(method, Graph) else plan_k_reciprocal
-    return plan(images, method.k1, method.k2, memory_mb, Workers.choose(kernel, len(images), threads))
+    images = Joined.of(query, gallery, _distance(method))
+    return _planner(method)(images, method.k1, method.k2, memory_mb, Workers.choose(kernel, len(images), threads))
 
 
 def evaluate_reranked(
