@@ -28,8 +28,7 @@ class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
         wide = input.float()
         own_var, own_mean = torch.var_mean(wide, dim=axes, correction=0)
         # Shares are equally long (gather checks it), so the global mean is the mean of means, and the global variance is the mean
-        # of
-        # the variances plus the variance of the means: no difference of large squares.
+        # of the variances plus the variance of the means: no difference of large squares.
         statistics = gather(torch.stack([own_mean, own_var])[None])
         means, variances = statistics[:, 0], statistics[:, 1]
         mean = means.mean(0)
