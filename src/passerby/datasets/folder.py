@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from passerby.datasets.camera_names import cameras_in_names
 from passerby.datasets.layouts import Fault, Layout, Scan, reid_data
 from passerby.datasets.market_style import RULE as MARKET_RULE
 from passerby.datasets.walking import image_files, images_below, shown, subfolders
@@ -22,10 +23,6 @@ __all__ = ["FOLDER"]
 
 _SUBTREES = {"train": "train", "val": "val", "query": "query", "gallery": "gallery", "multi_query": "multi-query"}
 _WHOLE_TRAIN = "train_all"
-_CAMERA_RULES = (
-    re.compile(r"(?:.*?[_-])?cam(?:era)?[_-]?(\d{1,18})(?!\d)|.*?[_-]c(\d{1,18})(?!\d)", re.IGNORECASE),
-    re.compile(r"\d{4}_\d{3}_(\d{2})_\d+[a-z]+_"),
-)
 # Sub-folders of other layouts: their names are no persons.
 _OTHER_LAYOUTS = {
     "bounding_box_train",
@@ -89,21 +86,17 @@ def _pids(names: Iterable[str]) -> dict[str, int]:
 
 def _cameras(paths: list[Path], root: Path) -> tuple[dict[Path, int], list[str], list[Fault]]:
     """Path -> camid by the first rule that fits any name; the names that it then does not fit are a fault."""
-    for rule in _CAMERA_RULES:
-        named = {path: int(next(filter(None, match.groups()))) for path in paths if (match := rule.match(path.stem))}
-        if not named:
-            continue
-        first = 1 if min(named.values()) > 0 else 0
-        faults = []
-        if len(named) < len(paths):
-            without = [path for path in paths if path not in named]
-            names = listing(f'"{shown(path.relative_to(root))}"' for path in without)
-            text = (
-                f"no camera in the names {names} ({len(without)} of {len(paths):,} images), while others name one, like "
-                f'"{shown(next(iter(named)).name)}": write _cN into all names or into none.'
-            )
-            faults.append(Fault("unknown-cameras", text))
-        return {path: number - first for path, number in named.items()}, [], faults
+    cameras = cameras_in_names(paths)
+    without = [path for path in paths if path not in cameras]
+    if cameras and without:
+        names = listing(f'"{shown(path.relative_to(root))}"' for path in without)
+        text = (
+            f"no camera in the names {names} ({len(without)} of {len(paths):,} images), while others name one, like "
+            f'"{shown(next(iter(cameras)).name)}": write _cN into all names or into none.'
+        )
+        return cameras, [], [Fault("unknown-cameras", text)]
+    if cameras:
+        return cameras, [], []
     note = "no camera in the file names (_cN): all images count as one camera, so nothing can be evaluated"
     return dict.fromkeys(paths, 0), [note] if paths else [], []
 
