@@ -42,9 +42,7 @@ class Verification:
     negatives: int
 
 
-def tpr_at_fpr(
-    similarities: np.ndarray, same: np.ndarray, rates: Sequence[float] = FALSE_POSITIVE_RATES
-) -> tuple[float, ...]:
+def tpr_at_fpr(similarities: np.ndarray, same: np.ndarray, rates: Sequence[float] = FALSE_POSITIVE_RATES) -> tuple[float, ...]:
     """Share of pairs of one person that are accepted where so many pairs of two people are.
 
     A pair is accepted if its similarity reaches a threshold. Between two thresholds the curve is interpolated; at a rate that a

@@ -109,6 +109,7 @@ def is_resnet(body: nn.Module) -> bool:
 
 
 def _keep_last_resolution(body: Any, name: str) -> None:
+    import_timm()
     from timm.models.densenet import DenseNet
 
     if is_resnet(body):

@@ -20,6 +20,7 @@ __all__ = ["RECIPES", "Preset", "Published", "load_preset", "preset_names", "rec
 RECIPES: dict[str, str] = {
     "baseline": "passerby.recipes.baseline",
     "camera-bn": "passerby.recipes.camera_bn",
+    "metabin": "passerby.recipes.metabin",
 }
 
 

@@ -199,6 +199,20 @@ def gather(rows: Tensor) -> Tensor:
     return _Gather.apply(rows.contiguous())  # pyright: ignore[reportReturnType]
 
 
+def mean_gradients(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients that no wrapper exchanges, as means over all processes; alone, the same tensors, in their graph.
+
+    Args:
+        gradients: by name, the same names and shapes in every process.
+    """
+    if world().size == 1:
+        return dict(gradients)
+    flat = torch.cat([gradient.detach().reshape(-1) for gradient in gradients.values()])
+    dist.all_reduce(flat)
+    parts = (flat / world().size).split([gradient.numel() for gradient in gradients.values()])
+    return {name: part.view_as(gradients[name]) for name, part in zip(gradients, parts, strict=True)}
+
+
 def everyone(value: Any) -> list[Any]:
     """One small picklable value from each process, in the order of their numbers."""
     if world().size == 1:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from passerby.errors import UsageError
-from passerby.models.norms.batch_instance import BatchInstanceNorm2d, clamp_gates, gates, running_statistics
+from passerby.models.norms.batch_instance import BatchInstanceNorm2d, InstanceNorm2d, clamp_gates, gates, running_statistics
 from passerby.training import synchronise_norms
 
 
@@ -131,6 +131,20 @@ def test_gates_start_where_they_should(init, least, most):
     gate = BatchInstanceNorm2d(64, init=init).gate
     assert least <= gate.min() and gate.max() <= most
     assert (init == "random") == (len(gate.unique()) > 1)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_the_fast_instance_norm_is_torch_instance_norm(affine):
+    ours, theirs = InstanceNorm2d(5, affine=affine).double(), nn.InstanceNorm2d(5, affine=affine).double()
+    x = images().requires_grad_()
+    if affine:
+        with torch.no_grad():
+            theirs.weight.copy_(torch.arange(5.0)), theirs.bias.copy_(torch.arange(5.0) - 2)
+    ours.load_state_dict(theirs.state_dict())
+    wanted = torch.autograd.grad(theirs(x).tanh().sum(), [x, *theirs.parameters()])
+    found = torch.autograd.grad(ours(x).tanh().sum(), [x, *ours.parameters()])
+    assert torch.allclose(ours(x), theirs(x)) and ours(x.half()).dtype == torch.float16
+    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(found, wanted, strict=True))
 
 
 def test_gates_are_found_by_their_layer_and_clamped():

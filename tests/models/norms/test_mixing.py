@@ -6,7 +6,7 @@ from torch import nn
 
 from passerby.errors import UsageError
 from passerby.models import ModelConfig, build_backbone, build_model
-from passerby.models.norms.batch_instance import BatchInstanceNorm2d, gates
+from passerby.models.norms.batch_instance import BatchInstanceNorm2d, InstanceNorm2d, gates
 from passerby.models.norms.mixing import MIXING_NORMS, HalfInstanceNorm2d, mix_norms
 
 
@@ -46,7 +46,7 @@ def test_dualnorm_has_instance_norms_in_the_first_six_of_nine_parts():
         body = mix_norms(build_backbone("mobilenet_v2_x1_4"), "dualnorm").body
     for part, layer in body.named_children():
         kinds = {type(norm) for norm in layer.modules() if "Norm" in type(norm).__name__}
-        assert kinds == {nn.InstanceNorm2d if int(part[-1]) < 7 else nn.BatchNorm2d}, part
+        assert kinds == {InstanceNorm2d if int(part[-1]) < 7 else nn.BatchNorm2d}, part
 
 
 @pytest.mark.parametrize("norm", sorted(MIXING_NORMS))

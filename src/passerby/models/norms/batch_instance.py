@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from passerby.errors import UsageError, listing
 
-__all__ = ["BatchInstanceNorm2d", "GateInit", "StatisticsMode", "clamp_gates", "gates", "running_statistics"]
+__all__ = ["BatchInstanceNorm2d", "GateInit", "InstanceNorm2d", "StatisticsMode", "clamp_gates", "gates", "running_statistics"]
 
 GateInit = Literal["one", "zero", "half", "random"]
 """Where gates start: 1 (batch norm), 0 (instance norm), 0.5, or uniform between 0 and 1."""
@@ -86,7 +86,7 @@ class BatchInstanceNorm2d(nn.Module):
         if type(self.batch) is not nn.BatchNorm2d:  # one that sees the batches of all processes
             return self._of_parts(x)
         wide = x if x.dtype == torch.float64 else x.float()
-        own_var, own_mean = torch.var_mean(wide, dim=(2, 3), correction=0)
+        own_mean, own_var = _Moments.apply(wide)  # pyright: ignore[reportGeneralTypeIssues]
         mean, var = self._batch_moments(own_mean, own_var, x.shape[2] * x.shape[3])
         batch_scale, batch_shift = _affine(mean, var, self.batch.eps, self.batch.weight, self.batch.bias)
         own_scale, own_shift = _affine(own_mean, own_var, self.batch.eps, self.instance.weight, self.instance.bias)
@@ -124,6 +124,36 @@ class BatchInstanceNorm2d(nn.Module):
     def extra_repr(self) -> str:
         """What `print` adds."""
         return f"form={self.form}"
+
+
+class InstanceNorm2d(nn.InstanceNorm2d):
+    """torch's instance norm, several times as fast on CPUs where channels come last; same names, no running statistics."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape and type."""
+        wide = input if input.dtype == torch.float64 else input.float()
+        scale, shift = _affine(*_Moments.apply(wide), self.eps, self.weight, self.bias)  # pyright: ignore
+        return torch.addcmul(shift[:, :, None, None], wide, scale[:, :, None, None]).to(input.dtype)
+
+
+class _Moments(torch.autograd.Function):
+    """Mean and variance of every image and channel. torch's own `var_mean` over the pixels takes ten times as long on CPUs, and its
+    backward pass keeps and makes more. Differentiable twice."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        mean = x.mean((2, 3))
+        var = (x - mean[:, :, None, None]).square_().mean((2, 3))
+        ctx.save_for_backward(x, mean)
+        return mean, var
+
+    @staticmethod
+    def backward(ctx: Any, to_mean: Tensor, to_var: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, mean = ctx.saved_tensors
+        pixels = x.shape[2] * x.shape[3]
+        slope = to_var * (2 / pixels)
+        level = to_mean / pixels - slope * mean
+        return torch.addcmul(level[:, :, None, None], x, slope[:, :, None, None])
 
 
 def _affine(mean: Tensor, var: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from passerby.errors import UsageError, listing, nearest
 from passerby.models.mobilenet import MobileNetV2
-from passerby.models.norms.batch_instance import BatchInstanceNorm2d, GateInit
+from passerby.models.norms.batch_instance import BatchInstanceNorm2d, GateInit, InstanceNorm2d
 
 __all__ = ["MIXING_NORMS", "HalfInstanceNorm2d", "mix_norms"]
 
@@ -31,7 +31,7 @@ class HalfInstanceNorm2d(nn.Module):
         super().__init__()
         self.widths = (channels - channels // 2, channels // 2)
         self.batch = nn.BatchNorm2d(self.widths[0], eps, momentum)
-        self.instance = nn.InstanceNorm2d(self.widths[1], eps, affine=True)
+        self.instance = InstanceNorm2d(self.widths[1], eps, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
@@ -43,7 +43,7 @@ _Make = Callable[[nn.BatchNorm2d, GateInit, "torch.Generator | None"], nn.Module
 
 
 def _instance(norm: nn.BatchNorm2d, init: GateInit, generator: torch.Generator | None) -> nn.Module:
-    return nn.InstanceNorm2d(norm.num_features, norm.eps, affine=True)
+    return InstanceNorm2d(norm.num_features, norm.eps, affine=True)
 
 
 def _half(norm: nn.BatchNorm2d, init: GateInit, generator: torch.Generator | None) -> nn.Module:

@@ -1,0 +1,170 @@
+"""Leave one town of Street-v1 out: plain BN, IN, BIN without meta updates, and MetaBIN on a town that training never saw.
+
+    python benchmarks/metabin_street.py run --root STREET_M --out rows.jsonl
+    python benchmarks/metabin_street.py table --out rows.jsonl
+
+`run` goes on where it stopped: a row that is in the file is not made again. All methods of a town and a seed start from the same
+weights and see the same base batches; a row is the artefact of the last epoch, measured once on the town that was left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+METHODS: dict[str, dict[str, Any]] = {
+    "BN": {"norm": "batch", "meta": False},
+    "IN": {"norm": "instance", "meta": False},
+    "BIN joint": {"norm": "bin", "meta": False},
+    "MetaBIN": {"norm": "bin", "meta": True},
+}
+
+
+def small_copy(data: Any, cache: Path, size: tuple[int, int], views: int) -> Any:
+    """The data set with a few evenly spread training images of each person, all images resized once."""
+    from PIL import Image
+
+    from passerby.records import Split
+
+    def resized(split: Split) -> Split:
+        found = []
+        for record in split:
+            path = cache / f"{record.domain}-{record.path.stem}.png"
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with Image.open(record.path) as image:
+                    image.convert("RGB").resize((size[1], size[0]), Image.Resampling.BICUBIC).save(path)
+            found.append(replace(record, path=path))
+        return Split(tuple(found))
+
+    def few(split: Split) -> Split:
+        people: dict[tuple[str, int], list[Any]] = {}
+        for record in split:
+            people.setdefault((record.domain, record.pid), []).append(record)
+        return Split(
+            tuple(own[i] for own in people.values() for i in np.linspace(0, len(own) - 1, min(views, len(own))).astype(int))
+        )
+
+    return replace(data, train=resized(few(data.train)), query=resized(data.query), gallery=resized(data.gallery))
+
+
+def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Train on all towns but one, measure on that one."""
+    from passerby.artefact import load
+    from passerby.embedder import Numbering, embed
+    from passerby.metrics import evaluate
+    from passerby.models.norms.gate_history import FILE, read_gates
+    from passerby.recipes.metabin import Config, train
+    from passerby.records import ReidData
+    from passerby.training import load_history
+
+    height, width = options.size
+    config = Config(
+        backbone=options.backbone, weights=options.weights, height=height, width=width, pad_px=height // 25, batch_size=options.batch,
+        epochs=options.epochs, milestones=(max(1, 2 * options.epochs // 3),), warmup_epochs=options.epochs / 10, seed=seed,
+        lr=options.lr, **METHODS[method],
+        **({"meta_batch_size": options.batch, "inner_period": max(1, options.epochs // 20), "gate_lr": options.gate_lr}
+           if METHODS[method]["meta"] else {"gate_lr": options.gate_lr} if METHODS[method]["norm"] == "bin" else {}),
+    )  # fmt: skip
+    sources = ReidData("street", train=data.train.where(lambda record: record.domain != town))
+    run = options.work / f"{town}-{seed}-{method.replace(' ', '-')}"
+    shutil.rmtree(run, ignore_errors=True)
+    began, cpu = time.monotonic(), time.process_time()
+    path = train(config, sources, run, device=options.device, workers=0)
+    query, gallery = (split.where(lambda record: record.domain == town) for split in (data.query, data.gallery))
+    embedder, numbering = load(path, device=options.device), Numbering.of(query, gallery)
+    scores = evaluate(*(embed(embedder, split, numbering=numbering) for split in (query, gallery)))
+    gate = read_gates(run)[-1].mean if (run / FILE).is_file() else {}
+    row = {
+        "town": town, "seed": seed, "method": method, "map": scores.map, "rank1": scores.rank(1), "ce": load_history(run).epochs[-1]["ce"],
+        "steps": len(load_history(run).steps), "gate_mean": float(np.mean(list(gate.values()))) if gate else None, "cpu_s": time.process_time() - cpu,
+        "wall_s": time.monotonic() - began, "images": len(sources.train), "epochs": options.epochs, "batch": options.batch,
+        "size": list(options.size), "backbone": options.backbone, "gate_lr": options.gate_lr,
+    }  # fmt: skip
+    shutil.rmtree(run)
+    return row
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows that are there."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the rows that are missing."""
+    from passerby import datasets
+
+    data = small_copy(datasets.read("street", options.root), options.work / "images", tuple(options.size), options.views)
+    done = {(row["town"], row["seed"], row["method"]) for row in rows_of(options.out)}
+    for town in options.towns:
+        for seed in options.seeds:
+            for method in options.methods:
+                if (town, seed, method) in done:
+                    continue
+                row = one_row(data, town, seed, method, options)
+                with options.out.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(
+                    json.dumps({key: row[key] for key in ("town", "seed", "method", "map", "rank1", "cpu_s", "gate_mean")}),
+                    flush=True,
+                )
+
+
+def table(options: argparse.Namespace) -> None:
+    """Print mean and deviation over seeds by town, and the mean over towns."""
+    rows = rows_of(options.out)
+    towns = sorted({row["town"] for row in rows})
+    print("| left out | " + " | ".join(METHODS) + " |\n|---|" + "---|" * len(METHODS))
+    for town in [*towns, None]:
+        print(
+            f"| {town or 'mean of towns'} | "
+            + " | ".join(_cell(rows, towns if town is None else [town], m) for m in METHODS)
+            + " |"
+        )
+
+
+def _cell(rows: Sequence[dict[str, Any]], towns: Sequence[str], method: str) -> str:
+    seeds: dict[int, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row["town"] in towns and row["method"] == method:
+            seeds.setdefault(row["seed"], []).append((row["map"], row["rank1"]))
+    whole = [np.mean(found, axis=0) for found in seeds.values() if len(found) == len(towns)]
+    if not whole:
+        return ""
+    mean, std = np.mean(whole, axis=0), np.std(whole, axis=0)
+    return f"{100 * mean[0]:.1f} +- {100 * std[0]:.1f} / {100 * mean[1]:.1f} +- {100 * std[1]:.1f}"
+
+
+def main() -> None:
+    """Read the words and do it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("--out", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--root", type=Path, help="folder of Street-v1 M")
+    parser.add_argument("--work", type=Path, default=Path("metabin-street"), help="folder for resized images and runs")
+    parser.add_argument("--towns", nargs="+", default=["winter", "station"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--backbone", default="mobilenet_v2_x1_0")
+    parser.add_argument("--weights", default="auto")
+    parser.add_argument("--size", nargs=2, type=int, default=[96, 48], metavar=("H", "W"))
+    parser.add_argument("--views", type=int, default=4, help="training images a person")
+    parser.add_argument("--batch", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--gate-lr", type=float, default=0.1)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    (run if options.what == "run" else table)(options)
+
+
+if __name__ == "__main__":
+    main()
