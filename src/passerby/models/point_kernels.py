@@ -1,0 +1,213 @@
+"""The loops of point operations in machine code, for CPUs. Imported only where they are used: numba takes time to load.
+
+Coordinates come as (B, C, N), one coordinate after the other, so that a loop over points runs on vector registers. A row is a
+point of the whole batch: row = cloud * N + point.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from passerby.metrics.compiled import machine_code
+
+__all__ = ["add_edges", "add_rows", "balls", "farthest", "nearest", "reduce_edges"]
+
+_fast_machine_code = partial(machine_code, any_order=True)
+_CHUNK = 64  # points that are looked at together; only where one of them is near enough are they looked at singly
+_SLICE = 256  # points of a cloud between two looks whether all balls are full
+_SLACK = 1.00001  # the same distance, computed on vector registers and singly, differs in its last bits
+
+
+@_fast_machine_code
+def _squares(cloud, place, found):
+    """Squared distances from `place` to all points of a cloud, or of a slice of one."""
+    if place.size == 3:
+        x, y, z = place[0], place[1], place[2]
+        xs, ys, zs = cloud[0], cloud[1], cloud[2]  # indices that start at 0 need no test for negative ones
+        for j in range(found.size):
+            dx, dy, dz = xs[j] - x, ys[j] - y, zs[j] - z
+            found[j] = dx * dx + dy * dy + dz * dz
+    else:
+        found[:] = 0
+        for c in range(place.size):
+            value, values = place[c], cloud[c]
+            for j in range(found.size):
+                difference = values[j] - value
+                found[j] += difference * difference
+
+
+@machine_code
+def _some_below(values, limit):
+    below = np.int32(0)
+    for j in range(values.size):  # no branch, so that it runs on vector registers
+        below = np.int32(below + np.int32(values[j] < limit))
+    return below > 0
+
+
+@_fast_machine_code
+def _single(cloud, place, j):
+    total = cloud[0, j] * 0
+    for c in range(place.size):
+        difference = cloud[c, j] - place[c]
+        total += difference * difference
+    return total
+
+
+@machine_code
+def _enter(distances, ids, distance, point):
+    """Put a point into a sorted list in place of the last; behind those that are exactly as near."""
+    at = distances.size - 1
+    while at > 1 and distances[at - 1] > distance:
+        distances[at], ids[at] = distances[at - 1], ids[at - 1]
+        at -= 1
+    distances[at], ids[at] = distance, point
+
+
+@machine_code
+def nearest(points, out, row_from, row_to):
+    """The k nearest of each row's cloud, the point itself first, then by distance, then by index."""
+    C, N = points.shape[1:]
+    k = out.shape[1]
+    found, place = np.empty(N, points.dtype), np.empty(C, points.dtype)
+    distances = np.empty(k, points.dtype)
+    for row in range(row_from, row_to):
+        cloud, i = points[row // N], row % N
+        for c in range(C):
+            place[c] = cloud[c, i]
+        distances[:] = np.inf
+        distances[0], out[row, 0] = -1, i
+        limit = distances.dtype.type(np.inf) if k > 1 else distances.dtype.type(-1)
+        if row > row_from and i > 0 and k > 1:  # the neighbours of the point before are k points too: no nearest one is farther
+            limit = distances.dtype.type(0)
+            for t in range(k):
+                limit = max(limit, _single(cloud, place, out[row - 1, t]))
+            limit = limit * points.dtype.type(_SLACK) + points.dtype.type(1e-30)
+        _squares(cloud, place, found)
+        found[i] = np.inf  # it stands in the list already
+        for start in range(0, N, _CHUNK):
+            if not _some_below(found[start : start + _CHUNK], limit):
+                continue
+            for j in range(start, min(start + _CHUNK, N)):
+                if found[j] < limit:
+                    _enter(distances, out[row], found[j], j)
+                    limit = min(limit, distances[k - 1])
+
+
+@_fast_machine_code
+def _shorten(left, found):
+    """Take a new pick into the distances to the nearest pick; returns the largest."""
+    largest = found[0] * 0 - 1
+    for j in range(left.size):
+        left[j] = found[j] if found[j] < left[j] else left[j]
+        largest = left[j] if left[j] > largest else largest
+    return largest
+
+
+@machine_code
+def farthest(points, near_origin, picks, cloud_from, cloud_to):
+    """Farthest point sampling of whole clouds: from point 0 on; points near the origin are never picked."""
+    N = points.shape[2]
+    left, found, place = np.empty(N, points.dtype), np.empty(N, points.dtype), np.empty(3, points.dtype)
+    for b in range(cloud_from, cloud_to):
+        cloud = points[b]
+        for j in range(N):
+            from_origin = cloud[0, j] * cloud[0, j] + cloud[1, j] * cloud[1, j] + cloud[2, j] * cloud[2, j]
+            left[j] = -1 if from_origin <= near_origin else 1e10
+        last = 0
+        for s in range(picks.shape[1]):
+            picks[b, s] = last
+            for c in range(3):
+                place[c] = cloud[c, last]
+            _squares(cloud, place, found)
+            best = _shorten(left, found)
+            last = 0
+            while best >= 0 and left[last] != best:
+                last += 1
+
+
+@machine_code
+def balls(points, centres, radii, samples, out, row_from, row_to):
+    """For each centre and radius the first points in index order that lie strictly inside, the rest padded with the first."""
+    N = points.shape[2]
+    S, R = centres.shape[2], radii.size
+    offset = np.zeros(R + 1, np.int64)
+    for r in range(R):
+        offset[r + 1] = offset[r] + samples[r]
+    room, place, filled = np.empty(_SLICE, points.dtype), np.empty(3, points.dtype), np.empty(R, np.int64)
+    for row in range(row_from, row_to):
+        b, s = row // S, row % S
+        for c in range(3):
+            place[c] = centres[b, c, s]
+        filled[:] = 0
+        wanted = radii.max()
+        for start in range(0, N, _SLICE):
+            found = room[: min(_SLICE, N - start)]
+            _squares(points[b, :, start : start + _SLICE], place, found)
+            for j in range(found.size):
+                if found[j] < wanted:
+                    for r in range(R):
+                        if filled[r] < samples[r] and found[j] < radii[r]:
+                            out[row, offset[r] + filled[r]] = start + j
+                            filled[r] += 1
+            wanted = radii[0] * 0  # the largest ball that is not full yet
+            for r in range(R):
+                if filled[r] < samples[r] and radii[r] > wanted:
+                    wanted = radii[r]
+            if wanted == 0:
+                break
+        for r in range(R):
+            first = out[row, offset[r]] if filled[r] else 0
+            for n in range(filled[r], samples[r]):
+                out[row, offset[r] + n] = first
+
+
+@_fast_machine_code
+def _take_in(values, t, top, which, total, squares):
+    for d in range(values.size):
+        value = values[d]
+        larger = value > top[d]
+        top[d] = value if larger else top[d]
+        which[d] = t if larger else which[d]
+        total[d] += value
+        squares[d] += value * value
+
+
+@machine_code
+def reduce_edges(values, index, top, which, total, squares, row_from, row_to):
+    """Over the k neighbours of each point and for each channel: the maximum and who gave it, the sum, the sum of squares."""
+    N, k = index.shape[1], index.shape[2]
+    for row in range(row_from, row_to):
+        b, i = row // N, row % N
+        for d in range(values.shape[2]):
+            value = values[b, index[b, i, 0], d]
+            top[b, i, d], which[b, i, d], total[b, i, d], squares[b, i, d] = value, 0, value, value * value
+        for t in range(1, k):
+            _take_in(values[b, index[b, i, t]], np.int32(t), top[b, i], which[b, i], total[b, i], squares[b, i])
+
+
+@_fast_machine_code
+def _give_back(gradient, values, t, which, top, total, squares):
+    for d in range(values.size):
+        gradient[d] += (top[d] if which[d] == t else 0) + total[d] + 2 * values[d] * squares[d]
+
+
+@machine_code
+def add_edges(values, index, which, top, total, squares, gradient, cloud_from, cloud_to):
+    """The gradient of `reduce_edges`, added to that of each neighbour; whole clouds, because neighbours are shared."""
+    for b in range(cloud_from, cloud_to):
+        for i in range(index.shape[1]):
+            for t in range(index.shape[2]):
+                j = index[b, i, t]
+                _give_back(gradient[b, j], values[b, j], np.int32(t), which[b, i], top[b, i], total[b, i], squares[b, i])
+
+
+@machine_code
+def add_rows(gathered, index, gradient, cloud_from, cloud_to):
+    """Add (M, D) rows to the rows that `index` (M) names; whole clouds."""
+    for b in range(cloud_from, cloud_to):
+        for m in range(index.shape[1]):
+            j = index[b, m]
+            for d in range(gathered.shape[2]):
+                gradient[b, j, d] += gathered[b, m, d]
