@@ -228,6 +228,12 @@ def test_another_length_of_vectors_than_described_is_refused(saved, facts, tmp_p
         load(tmp_path / "other", build=build)
 
 
+def test_a_run_is_told_from_its_artefact(facts, tmp_path):
+    save_artefact(tmp_path / "run" / "artefact", Net(), facts)
+    with pytest.raises(ArtefactError, match="run is a run; its model is in it: give .*run/artefact"):
+        load(tmp_path / "run", build=build)
+
+
 def test_no_folder_is_an_error(tmp_path):
     with pytest.raises(ArtefactError, match=r"nowhere is no folder: an artefact is the folder that training writes"):
         load(tmp_path / "nowhere")

@@ -194,7 +194,12 @@ BAD_FILES = [
     ("a.mat", lambda path: savemat(path, {"feat": np.eye(2)}), Embeddings.load, "lacks ids, cam_ids; it holds feat."),
     ("a.mat", lambda path: savemat(path, {"x": np.eye(2)}), QueryGallery.load, "lacks query_f, query_label, query_cam"),
     ("a.mat", lambda path: savemat(path, {"feat": np.eye(2)}), QueryGallery.load, "holds one set, a query and a gallery were"),
-    ("a.npz", lambda path: np.savez(path, x=[1]), QueryGallery.load, "lacks query/vectors, query/pids, query/camids; it holds x."),
+    (
+        "a.npz",
+        lambda path: np.savez(path, x=[1]),
+        QueryGallery.load,
+        "lacks query/vectors, query/pids, query/camids; it holds x.",
+    ),
     (
         "a.npz",
         lambda path: people().save(path),
@@ -283,3 +288,12 @@ def test_an_empty_file_is_one_line(tmp_path):
     (tmp_path / "e.npz").touch()
     with pytest.raises(EmbeddingsError, match=r"is no readable \.npz file"):
         Embeddings.load(tmp_path / "e.npz")
+
+
+@pytest.mark.parametrize("column", ["pids", "camids"])
+@pytest.mark.parametrize("far", [np.array([1e30]), np.array([-1e30]), np.array([2**63], dtype=np.uint64), np.array([2.0**63])])
+def test_numbers_beyond_64_bits_are_refused(column, far):
+    columns = {"pids": [1], "camids": [0], column: far}
+    with pytest.raises(EmbeddingsError, match=rf"{column} hold -?\d+: numbers go up to 9223372036854775807\."):
+        Embeddings([[1.0]], **columns)
+    assert Embeddings([[1.0]], **{**columns, column: [2**63 - 1]}).vectors.shape == (1, 1)

@@ -207,6 +207,8 @@ def read_description(path: str | os.PathLike[str]) -> Artefact:
     folder = Path(path)
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
+        if (folder / "artefact" / DESCRIPTION_FILE).is_file():
+            raise ArtefactError(f"{folder} is a run; its model is in it: give {folder / 'artefact'}.")
         what = "is no folder" if not folder.is_dir() else f"has no {DESCRIPTION_FILE}"
         raise ArtefactError(
             f"{folder} {what}: an artefact is the folder that training writes, with {DESCRIPTION_FILE} and {WEIGHTS_FILE}."

@@ -265,6 +265,11 @@ def _whole_numbers(values: Any, name: str) -> np.ndarray:
     if given.dtype.kind not in "fiu" or (given.dtype.kind == "f" and not (np.mod(given, 1) == 0).all()):
         offenders = given.ravel() if given.dtype.kind not in "f" else given[np.mod(given, 1) != 0]
         raise EmbeddingsError(f"{name} hold {listing(offenders)} (type {given.dtype}): whole numbers are needed.")
+    # As whole Python numbers: 2^63 and more are not told apart in float64 and wrap round in int64.
+    largest = int(np.iinfo(np.int64).max)
+    far = [number for number in (int(given.min()), int(given.max())) if abs(number) > largest]
+    if far:
+        raise EmbeddingsError(f"{name} hold {listing(dict.fromkeys(far))}: numbers go up to {largest}.")
     return given.astype(np.int64)
 
 

@@ -47,6 +47,15 @@ def test_market_layout_by_hard_links(people, tmp_path):
         (["--test-share", "2"], 2, "test_share is 2.0; allowed are values from 0 to 1."),
         (["--dataset", "market"], 1, '" holds a folder of one folder an identity, not Market-1501; '),
         (["--to", "nowhere"], 2, ""),
+        (
+            ["--test-domains", "people", "--seed", "3"],
+            2,
+            "--seed is 3, but it acts only with a share of the people that is drawn",
+        ),
+        (["--test-share", "0", "--seed", "3"], 2, "--seed is 3, but it acts only with a share of the people that is drawn"),
+        (["--test-share", "0", "--queries", "3"], 2, "--queries is 3, but nobody is held out (--test-share 0). Leave one out."),
+        (["--seed", "-1"], 2, "seed is -1; at least 0 is needed."),
+        (["--json", "."], 2, "--json . cannot be written: give a file name in a folder that can."),
     ],
 )
 def test_wrong_use_makes_nothing(people, tmp_path, capsys, words, status, expected):

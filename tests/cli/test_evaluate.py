@@ -165,6 +165,8 @@ REFUSED = [
         "is no artefact (no passerby.json) and lacks query.npz, gallery.npz: give what training or passerby embed wrote.",
     ),
     (["both.npz", "--memory-mb", "0.5"], 2, "--memory-mb is 0.5: give 1 or more."),
+    (["both.npz", "--per-query", "folder"], 2, "--per-query folder cannot be written: give a file name in a folder that can."),
+    (["run", "--dataset", "market1501"], 2, "run is a run; its model is in it: give run/artefact."),
     (["folder/query.npz"], 1, "folder/query.npz holds one set, a query and a gallery were asked for: give both files"),
     (["single.mat"], 1, "single.mat holds one set, a query and a gallery were asked for: give both files"),
     (["both.npz", "--repeats", "3"], 2, "--repeats is 3, but it acts only with --shots single. Leave it out, or add that."),
@@ -177,6 +179,7 @@ REFUSED = [
 @pytest.mark.parametrize(("words", "status", "message"), REFUSED, ids=[" ".join(words) or "nothing" for words, _, _ in REFUSED])
 def test_wrong_calls_are_refused_in_one_line(tmp_path, capsys, monkeypatch, sets, words, status, message):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "run" / "artefact").mkdir(parents=True)
     QueryGallery(people(9, 1, 1), people(30, 2, 1)).save(tmp_path / "one camera.npz")
     scipy_io.savemat(tmp_path / "single.mat", {"feat": sets.query.vectors, "ids": sets.query.pids, "cam_ids": sets.query.camids})
     monkeypatch.chdir(tmp_path)

@@ -41,6 +41,9 @@ def test_ranking_refuses_in_one_line(vectors: Path, capsys: pytest.CaptureFixtur
     assert "images are not below" in capsys.readouterr().err
     assert main([*files, str(vectors), "--convention", "markt1501"]) == 2
     assert 'no convention "markt1501". Did you mean "market1501"?' in capsys.readouterr().err
+    for dpi in ("0", "2401"):
+        assert main([*files, str(vectors), "--dpi", dpi]) == 2
+        assert capsys.readouterr().err == f"passerby: dpi is {dpi}: give 1 to 2400.\n"
 
 
 def test_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

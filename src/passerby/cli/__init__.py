@@ -109,7 +109,7 @@ def _dispatch(given: list[str]) -> int:
 
 
 def _run(name: str, rest: list[str]) -> int:
-    from passerby.cli.parsing import parse
+    from passerby.cli.parsing import check_report, parse
 
     module = importlib.import_module(f"passerby.cli.{VERBS[name].module}")
     if hasattr(module, "main"):  # a verb whose flags depend on its words
@@ -118,5 +118,6 @@ def _run(name: str, rest: list[str]) -> int:
         options = parse(module.Options, f"passerby {name}", rest)
     except SystemExit:  # the help was asked for and is printed
         return 0
+    check_report(getattr(options, "json", None))
     module.run(options)
     return 0

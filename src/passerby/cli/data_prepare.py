@@ -75,6 +75,11 @@ def _held_out(options: Options) -> HoldOut | None:
 
     if options.test_share is not None and options.test_domains:
         raise UsageError("--test-share and --test-domains exclude each other: a share of the people, or whole sequences.")
+    drawn = "a share of the people that is drawn: no --test-domains, and --test-share above 0"
+    if options.seed is not None and (options.test_domains or options.test_share == 0):
+        raise UsageError(f"--seed is {options.seed}, but it acts only with {drawn}. Leave it out.")
+    if options.queries is not None and options.test_share == 0:
+        raise UsageError(f"--queries is {options.queries}, but nobody is held out (--test-share 0). Leave one out.")
     given: dict[str, Any] = {
         "test_share": options.test_share,
         "test_domains": options.test_domains or None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from passerby.cli.parsing import check_report
 from passerby.cli.trained_on import trained_on
 from passerby.embeddings import SUFFIXES, Embeddings, QueryGallery
 from passerby.errors import DataError, UsageError, listing
@@ -133,11 +134,14 @@ def _check(options: Options) -> None:
         raise UsageError(f"--memory-mb is {options.memory_mb}: give 1 or more.")
     if options.trial and options.trials:
         raise UsageError("--trial and --trials: one split, or all of them.")
+    check_report(options.per_query, "--per-query")
     _convention(options, "")
 
 
 def _refuse_model_flags(options: Options) -> None:
     given = [name for name in _OF_MODELS if getattr(options, name) != getattr(Options(()), name)]
+    if given and (options.inputs[0] / "artefact").is_dir():
+        raise UsageError(f"{options.inputs[0]} is a run; its model is in it: give {options.inputs[0] / 'artefact'}.")
     if given:
         flags = listing(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(f"{flags}: only an artefact folder embeds a data set; {listing(options.inputs)} is no such folder.")

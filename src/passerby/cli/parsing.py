@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from passerby.errors import UsageError
 
-__all__ = ["parse"]
+__all__ = ["check_report", "parse"]
 
 T = TypeVar("T")
 _BOX = re.compile(r"[╭╮╰╯│─]+")
@@ -40,6 +42,19 @@ def parse(options: type[T], prog: str, words: Sequence[str], default: Any = None
         if not stop.code:
             raise
         raise UsageError(f"{_one_line(said.getvalue(), prog)} See: {prog} --help") from None
+
+
+def check_report(path: Path | None, flag: str = "--json") -> None:
+    """Refuse a file that could not be written, before the work that it would report.
+
+    Raises:
+        UsageError: it is a folder, or lies where nothing can be written.
+    """
+    if path is None:
+        return
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"{flag} {path} cannot be written: give a file name in a folder that can.")
 
 
 def _one_line(box: str, prog: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from passerby.cli.parsing import check_report
 from passerby.errors import UsageError
 
 if TYPE_CHECKING:
@@ -155,22 +156,19 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
     out = run.out or Path("runs") / f"{name}-{data.name}"
     if run.out is None and run.trial:
         out = out.with_name(f"{out.name}-{run.trial.replace(' ', '-')}")
-    _check_places(out, run.json)
+    _check_artefact(out)
+    check_report(run.json)
     _check_outside(out, dataset, run.data)
     path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; the training has left their group by now
         _report(path, out, data, convention, published, run)
 
 
-def _check_places(out: Path, json: Path | None) -> None:
+def _check_artefact(out: Path) -> None:
     """Refuse before the work what could not be written after it."""
     artefact = out / "artefact"
     if artefact.exists() and not (artefact / "passerby.json").is_file():
         raise UsageError(f"{artefact} exists and is no artefact: choose another --out, or move it away.")
-    if json is not None:
-        json.parent.mkdir(parents=True, exist_ok=True)
-        if json.is_dir() or not os.access(json.parent, os.W_OK):
-            raise UsageError(f"--json {json} cannot be written: give a file name in a folder that can.")
 
 
 def _check_outside(out: Path, dataset: str, data: Path | None) -> None:

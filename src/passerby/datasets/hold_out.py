@@ -29,7 +29,7 @@ def hold_out(
         test_share: share of the people (of those that two cameras see) that is held out, 0 to 1; 0 holds nobody out.
         test_domains: domains that are the test; `test_share` then has no part in it.
         queries: most queries a camera of a person, at least 1.
-        seed: of the draw.
+        seed: of the draw, 0 or more.
 
     Returns:
         train, query, gallery, each in the order of `split`.
@@ -42,6 +42,8 @@ def hold_out(
         raise UsageError(f"test_share is {test_share}; allowed are values from 0 to 1.")
     if queries < 1:
         raise UsageError(f"queries is {queries}; at least 1 is needed.")
+    if seed < 0:
+        raise UsageError(f"seed is {seed}; at least 0 is needed.")
     domains = {record.domain for record in split}
     unknown = [domain for domain in test_domains if domain not in domains]
     if unknown:

@@ -43,7 +43,7 @@ def plot_curves(
         UsageError: no run, a run twice, names that do not count up, or a suffix that cannot be written.
         DataError: a folder without history, or a run that has not finished an epoch.
     """
-    check_format(out)
+    check_format(out, dpi)
     if not runs:
         raise UsageError("no run to draw: give one or more run folders.")
     if len({Path(run).resolve() for run in runs}) < len(runs):

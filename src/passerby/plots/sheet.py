@@ -67,7 +67,7 @@ def plot_ranking(
         DataError: an image is not below `images`.
         ImageError: an image cannot be decoded.
     """
-    check_format(out)
+    check_format(out, dpi)
     if each < 1 or top < 1:
         raise UsageError(f"each is {each}, top is {top}: both are whole numbers from 1.")
     if convention.shots == "single" or convention.multi_query != "none":

@@ -45,6 +45,8 @@ _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "passerby",  # the same numbers give the same file
 }
 
+_MOST_DPI = 2400
+
 
 @contextmanager
 def look() -> Iterator[None]:
@@ -55,12 +57,14 @@ def look() -> Iterator[None]:
         yield
 
 
-def check_format(path: str | os.PathLike[str]) -> str:
+def check_format(path: str | os.PathLike[str], dpi: int = 130) -> str:
     """The format that a picture's suffix asks for. To be called before the work that the picture takes.
 
     Raises:
-        UsageError: no such format.
+        UsageError: no such format, or `dpi` below 1 or above 2,400.
     """
+    if not 1 <= dpi <= _MOST_DPI:
+        raise UsageError(f"dpi is {dpi}: give 1 to {_MOST_DPI}.")
     suffix = Path(path).suffix.lower().lstrip(".")
     if suffix not in FORMATS:
         raise UsageError(f'"{path}" has the suffix ".{suffix}". {nearest(suffix, FORMATS)}')
@@ -73,7 +77,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 130)
     Raises:
         UsageError: no such format.
     """
-    suffix = check_format(path)
+    suffix = check_format(path, dpi)
     # A date would make every run's file differ; only these formats write one.
     metadata = {"Software": "passerby"} if suffix == "png" else {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix)
     with replacing(path) as temporary:
