@@ -3,6 +3,7 @@
 model.safetensors    the weights
 passerby.json        recipe, configuration, network, preprocessing, embedding rule, label map, data, licence, seed, versions,
                      and the SHA-256 of the weights
+cameras.safetensors  where the model was adapted to cameras: their statistics, named and hashed in passerby.json
 """
 
 from __future__ import annotations
@@ -24,25 +25,31 @@ from torch import Tensor, nn
 from passerby.embedder import Embedder, EmbeddingRule
 from passerby.errors import ArtefactError, PasserbyError, listing, nearest
 from passerby.files import write_json
+from passerby.models.norms.replacing import camera_norms, use_camera_norms
+from passerby.models.norms.statistics import CameraStatistics
 from passerby.records import ReidData
 from passerby.training import random_state
 from passerby.training.distributed import resolve_device
 from passerby.transforms import Preprocess
 
 __all__ = [
+    "CAMERAS_FILE",
     "DESCRIPTION_FILE",
     "WEIGHTS_FILE",
     "Artefact",
     "load",
     "provenance",
     "read_artefact",
+    "read_cameras",
     "read_description",
     "save_artefact",
 ]
 
 WEIGHTS_FILE = "model.safetensors"
 DESCRIPTION_FILE = "passerby.json"
+CAMERAS_FILE = "cameras.safetensors"
 FORMAT = 1
+_LATER = ("cameras", "cameras_sha256")  # fields that older artefacts of this format lack
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ class Artefact:
         notes: what must be said beside every number made with it.
         passerby: version that wrote it.
         weights_sha256: of the weights file; its first 12 digits name the artefact in embeddings and galleries.
+        cameras: what is known of each camera's statistics: ``name``, images, how they were estimated, drift.
+        cameras_sha256: of the file with their statistics; empty where there are none.
     """
 
     recipe: str
@@ -78,6 +87,8 @@ class Artefact:
     notes: tuple[str, ...] = ()
     passerby: str = field(default_factory=lambda: version("passerby"))
     weights_sha256: str = ""
+    cameras: tuple[Mapping[str, Any], ...] = ()
+    cameras_sha256: str = ""
 
     @property
     def short_id(self) -> str:
@@ -97,13 +108,16 @@ def provenance(data: ReidData) -> dict[str, Any]:
     }
 
 
-def save_artefact(path: str | os.PathLike[str], model: nn.Module, facts: Artefact) -> Artefact:
+def save_artefact(
+    path: str | os.PathLike[str], model: nn.Module, facts: Artefact, *, statistics: CameraStatistics | None = None
+) -> Artefact:
     """Write an artefact folder, whole or not at all; an older artefact at `path` is replaced.
 
     Args:
         path: folder to make.
         model: the bare network, as `build_model` makes it without classes: `ReidModel.without_classifier`.
-        facts: the description; ``weights_sha256`` is filled in here.
+        facts: the description; hashes are filled in here.
+        statistics: of the cameras that `facts` names, in that order.
 
     Returns:
         The description as written.
@@ -118,7 +132,10 @@ def save_artefact(path: str | os.PathLike[str], model: nn.Module, facts: Artefac
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", dir=target.parent))
     try:
         _write_weights(temporary / WEIGHTS_FILE, model)
-        written = replace(facts, weights_sha256=_sha256(temporary / WEIGHTS_FILE))
+        written = replace(facts, weights_sha256=_sha256(temporary / WEIGHTS_FILE), cameras_sha256="")
+        if statistics is not None:
+            statistics.save(temporary / CAMERAS_FILE)
+            written = replace(written, cameras_sha256=_sha256(temporary / CAMERAS_FILE))
         try:
             write_json(temporary / DESCRIPTION_FILE, {"format": FORMAT, **_plain(written)})
         except (TypeError, ValueError) as error:
@@ -186,16 +203,35 @@ def read_artefact(path: str | os.PathLike[str]) -> tuple[Artefact, dict[str, Ten
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise ArtefactError(f"{folder} lacks {WEIGHTS_FILE}: the artefact is incomplete; copy the whole folder again.")
-    found = _sha256(weights)
-    if found != facts.weights_sha256:
-        raise ArtefactError(
-            f"{weights} has SHA-256 {found[:12]}..., {DESCRIPTION_FILE} says {facts.weights_sha256[:12]}...: "
-            "the file is damaged or belongs to another artefact; copy the whole folder again."
-        )
+    _check_sha256(weights, facts.weights_sha256)
     try:
         return facts, load_file(weights)
     except SafetensorError as error:
         raise ArtefactError(f"{weights} is no readable safetensors file: {error}.") from error
+
+
+def read_cameras(path: str | os.PathLike[str]) -> CameraStatistics | None:
+    """The statistics of the cameras that an artefact was adapted to; None where it was not.
+
+    Raises:
+        ArtefactError: see `read_artefact`.
+    """
+    facts, file = read_description(path), Path(path) / CAMERAS_FILE
+    if not facts.cameras:
+        return None
+    if not file.is_file():
+        raise ArtefactError(f"{path} lacks {CAMERAS_FILE}: the artefact is incomplete; copy the whole folder again.")
+    _check_sha256(file, facts.cameras_sha256)
+    return CameraStatistics.read(file, [str(camera["name"]) for camera in facts.cameras])
+
+
+def _check_sha256(file: Path, told: str) -> None:
+    found = _sha256(file)
+    if found != told:
+        raise ArtefactError(
+            f"{file} has SHA-256 {found[:12]}..., {DESCRIPTION_FILE} says {told[:12]}...: "
+            "the file is damaged or belongs to another artefact; copy the whole folder again."
+        )
 
 
 def read_description(path: str | os.PathLike[str]) -> Artefact:
@@ -222,11 +258,11 @@ def read_description(path: str | os.PathLike[str]) -> Artefact:
         raise ArtefactError(f'{path} is no description of an artefact: it lacks the entry "format".')
     if number > FORMAT:
         raise ArtefactError(f"{path} has format {number}; this passerby reads up to {FORMAT}. Update passerby.")
-    required = [f.name for f in fields(Artefact)]
-    missing = [name for name in required if name not in content]
+    names = [f.name for f in fields(Artefact)]
+    missing = [name for name in names if name not in content and name not in _LATER]
     if missing:
         raise ArtefactError(f"{path} lacks {listing(missing)}: it was edited or damaged.")
-    return _parsed(path, {name: content[name] for name in required})
+    return _parsed(path, {name: content[name] for name in names if name in content})
 
 
 def _parsed(path: Path, content: dict[str, Any]) -> Artefact:
@@ -237,9 +273,13 @@ def _parsed(path: Path, content: dict[str, Any]) -> Artefact:
         content["data"], content["notes"] = tuple(content["data"]), tuple(content["notes"])
         if not all(isinstance(entry, dict) for entry in (content["model"], *content["data"])):
             raise TypeError("model and each entry of data must be mappings.")
-        if not isinstance(content["weights_sha256"], str):
-            raise TypeError(f"weights_sha256 is {content['weights_sha256']!r}; it must be text.")
-    except (TypeError, ValueError, AttributeError, PasserbyError) as error:
+        content["cameras"] = tuple(content.get("cameras", ()))
+        if not all(isinstance(camera["name"], str) for camera in content["cameras"]):
+            raise TypeError("each entry of cameras must have a name.")
+        for key in ("weights_sha256", "cameras_sha256"):
+            if not isinstance(content.get(key, ""), str):
+                raise TypeError(f"{key} is {content[key]!r}; it must be text.")
+    except (TypeError, ValueError, AttributeError, KeyError, PasserbyError) as error:
         raise ArtefactError(f"{path} does not describe a model that this passerby can use: {error}") from error
     return Artefact(**content)
 
@@ -253,6 +293,8 @@ def load(
     batch_size: int = 64,
     workers: int | None = None,
     build: Callable[[Mapping[str, Any]], nn.Module] | None = None,
+    camera_agnostic: bool = False,
+    without_statistics: bool = False,
 ) -> Embedder:
     """Load an artefact, ready to embed images.
 
@@ -264,9 +306,12 @@ def load(
         batch_size: images a forward pass.
         workers: threads that decode; 0: none beside the calling one.
         build: makes a network of your own from the description's ``model``; None takes `models.build_model` without classes.
+        camera_agnostic: for an artefact that was adapted to cameras; see `Embedder`.
+        without_statistics: use a model that was trained by camera without camera statistics, which costs 10 points and more;
+            those of the artefact are left out too.
 
     Raises:
-        UsageError: a device that is not there.
+        UsageError: a device that is not there, or no statistics of a whole set for `camera_agnostic`.
         ArtefactError: see `read_artefact`; or a network that this passerby does not know, or weights that do not fit it.
     """
     device = resolve_device(device)
@@ -279,6 +324,9 @@ def load(
     except (TypeError, ValueError, AttributeError) as error:  # a description with values of the wrong type
         raise ArtefactError(f"{path} describes its network with values that it cannot have: {error}") from error
     _fill(model, weights, Path(path))
+    cameras = None if without_statistics else read_cameras(path)
+    if cameras is not None and not camera_norms(model):
+        use_camera_norms(model, camera_trained=False)
     dim = getattr(model, "embedding_dim", facts.embedding_dim)
     if dim != facts.embedding_dim:
         raise ArtefactError(
@@ -287,15 +335,18 @@ def load(
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # twice as fast on CPUs
     return Embedder(
         model, facts.preprocess, rule or facts.rule, device=device, precision=precision, batch_size=batch_size, workers=workers,
-        facts=_meta(facts),
+        facts=_meta(facts, cameras is not None), cameras=cameras, camera_agnostic=camera_agnostic,
+        without_statistics=without_statistics,
     )  # fmt: skip
 
 
-def _meta(facts: Artefact) -> dict[str, Any]:
+def _meta(facts: Artefact, adapted: bool) -> dict[str, Any]:
     return {
+        **({"camera_statistics": facts.cameras_sha256[:12]} if adapted else {}),
         "artefact": facts.short_id,
         "recipe": facts.recipe,
         "backbone": facts.model.get("backbone", ""),
+        "norm": facts.model.get("norm", "batch"),
         "trained_on": [entry.get("name", "") for entry in facts.data],
         "notes": list(facts.notes),
     }

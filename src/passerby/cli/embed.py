@@ -50,6 +50,14 @@ class Options:
     """the published multi-scale test, in which each scale resizes what the scale before it has made (auto: as the model says)"""
     raw: bool = False
     """leave the sums as they are instead of making unit vectors"""
+    camera: str = ""
+    """with --images and a model that `passerby adapt` made: whose camera's images they are"""
+    camera_agnostic: bool = False
+    """with a model that `passerby adapt --camera-agnostic` made: images of unknown cameras use the statistics of the whole set"""
+    camera_statistics: Literal["auto", "own", "pooled", "train", "whole-set", "none"] = "auto"
+    """with --dataset or --data: statistics for camera-wise batch norm. auto: those of the model; own: of query images for the
+    query, of gallery images for the gallery (published); pooled: of both together; train: of the training images; whole-set: of
+    all images whatever their camera; none: a model trained by camera without any (costs 10 points and more)"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -67,6 +75,12 @@ def run(options: Options) -> None:
     """Embed what the options name."""
     if options.images and (options.dataset or options.data):
         raise UsageError("--images stands instead of --dataset and --data: give one or the other.")
+    if options.images and options.camera_statistics not in ("auto", "none"):
+        raise UsageError(
+            f"--camera-statistics {options.camera_statistics} needs a data set; for --images run passerby adapt first."
+        )
+    if options.camera and not options.images:
+        raise UsageError(f"--camera {options.camera} goes with --images; a data set names the camera of each image itself.")
     if options.images and options.trial:
         raise UsageError(f"--trial is {options.trial}, but it acts only with a data set. Leave it out, or --images.")
     jobs = _images(options) if options.images else _data(options)
@@ -108,7 +122,8 @@ def _embedder(options: Options) -> Embedder:
         )
     return load(
         options.model, device=options.device, precision=options.precision, rule=rule, batch_size=options.batch_size,
-        workers=options.workers,
+        workers=options.workers, camera_agnostic=options.camera_agnostic,
+        without_statistics=options.camera_statistics == "none",
     )  # fmt: skip
 
 
@@ -119,6 +134,7 @@ def _chosen(option: str, own: bool) -> bool:
 def _data(options: Options) -> list[tuple[Path, Any]]:
     from passerby import datasets
     from passerby.embedder import Numbering, embed
+    from passerby.embedder.camera_statistics import embedders_for
 
     if options.out.suffix in (".npz", ".safetensors", ".mat") or options.out.is_file():
         raise UsageError(f"--out {options.out}: the sets of a data set become several files; give a folder.")
@@ -129,6 +145,13 @@ def _data(options: Options) -> list[tuple[Path, Any]]:
     root = _common_folder(record.path for split in splits.values() for record in split)
 
     notes = [*data.notes, *trained_on(options.model, data)]
+
+    ready: dict[str, Embedder] = {}
+
+    def embedder_of(subset: str, loaded: Embedder) -> Embedder:
+        if not ready:
+            ready.update(embedders_for(loaded, splits, options.camera_statistics, train=data.train))
+        return ready[subset]
 
     def job(subset: str) -> tuple[Path, Any]:
         meta = {"data": data.name, "subset": subset, "notes": notes} | ({"trial": options.trial} if options.trial else {})
@@ -176,7 +199,7 @@ def _images(options: Options) -> list[tuple[Path, Any]]:
     split = Split(tuple(Record(path, JUNK_PID, 0, "images") for path in dict.fromkeys(paths)))
     root = _common_folder(paths)
     meta = {"data": str(root), "subset": "images"}
-    return [(options.out, lambda embedder: embed(embedder, split, root=root, meta=meta))]
+    return [(options.out, lambda embedder: embed(embedder, split, root=root, meta=meta, camera=options.camera or None))]
 
 
 def _tell(files: dict[str, Any], embedder: Embedder) -> None:

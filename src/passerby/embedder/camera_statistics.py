@@ -33,6 +33,7 @@ __all__ = [
     "Estimated",
     "Estimation",
     "camera_wise",
+    "embedders_for",
     "estimate_cameras",
     "estimate_whole_set",
     "images_by_camera",
@@ -243,6 +244,37 @@ def with_data_statistics(
     made = _MAKERS[source](ready, asked, how, images_by_camera(train or Split()))
     found = {name: _with(ready, each, source, how) for name, each in made}
     return found | ({"multi_query": found["query"]} if "multi_query" in splits else {})
+
+
+def embedders_for(
+    embedder: Embedder, splits: Mapping[str, Split], source: str, how: Estimation | None = None, *, train: Split | None = None
+) -> dict[str, Embedder]:
+    """What a command line's choice of camera statistics means for each split.
+
+    Args:
+        embedder: as it was loaded.
+        splits: see `with_data_statistics`.
+        source: a key of `SOURCES`; ``auto``, the statistics that came with the model, if it needs any; or ``none``, without
+            them, for an embedder that was made with `without_statistics`.
+        how: options.
+        train: training images, for the source ``train``.
+
+    Raises:
+        UsageError: ``auto`` for a model that was trained by camera and has no statistics.
+        PasserbyError: see `with_data_statistics`.
+    """
+    by_camera = embedder.facts.get("norm") == "camera"
+    if source == "none":
+        notes = [*embedder.facts.get("notes", ()), *([WITHOUT_STATISTICS] if by_camera else ())]
+        return dict.fromkeys(splits, embedder.with_cameras(None, facts={"notes": notes}))
+    if source != "auto":
+        return with_data_statistics(embedder.with_cameras(None, camera_agnostic=False), splits, source, how, train=train)
+    if by_camera and embedder.cameras is None:
+        raise UsageError(
+            "this model was trained by camera and needs statistics of the cameras of these images: --camera-statistics own makes "
+            "them of the images themselves (published), passerby adapt of others; none does without and costs 10 points and more."
+        )
+    return dict.fromkeys(splits, embedder)
 
 
 _Images = dict[str, list[Path]]
