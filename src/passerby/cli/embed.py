@@ -158,7 +158,7 @@ def _data(options: Options) -> list[tuple[Path, Any]]:
 
         def embed_it(embedder: Embedder) -> Embeddings:
             embedder.facts["notes"] = datasets.without_trials(embedder.facts["notes"], data)  # the trial that it was trained on
-            return embed(embedder, splits[subset], root=root, numbering=numbering, meta=meta)
+            return embed(embedder_of(subset, embedder), splits[subset], root=root, numbering=numbering, meta=meta)
 
         return options.out / f"{subset}.npz", embed_it
 
@@ -199,7 +199,16 @@ def _images(options: Options) -> list[tuple[Path, Any]]:
     split = Split(tuple(Record(path, JUNK_PID, 0, "images") for path in dict.fromkeys(paths)))
     root = _common_folder(paths)
     meta = {"data": str(root), "subset": "images"}
-    return [(options.out, lambda embedder: embed(embedder, split, root=root, meta=meta, camera=options.camera or None))]
+
+    def embed_it(embedder: Embedder) -> Embeddings:
+        if embedder.cameras is not None and not (options.camera or options.camera_agnostic):
+            raise UsageError(
+                f"whose camera's images are these? This model has statistics of {listing(embedder.cameras.cameras, 12)}: give "
+                "--camera NAME, or --camera-agnostic for those of the whole set."
+            )
+        return embed(embedder, split, root=root, meta=meta, camera=options.camera or None)
+
+    return [(options.out, embed_it)]
 
 
 def _tell(files: dict[str, Any], embedder: Embedder) -> None:

@@ -1,0 +1,283 @@
+"""`passerby adapt` and the verbs that use what it makes, through the command line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from passerby.artefact import Artefact, load, read_artefact, read_cameras, save_artefact
+from passerby.cli import main
+from passerby.configs import plain
+from passerby.embedder import EmbeddingRule
+from passerby.embeddings import Embeddings
+from passerby.errors import ArtefactError
+from passerby.models import ModelConfig, build_model
+from passerby.transforms import Preprocess
+
+SIZE = (32, 16)
+
+
+def made(path: Path, norm: str) -> Path:
+    torch.manual_seed(0)
+    config = ModelConfig("osnet_x0_25", image_size=SIZE, head="bnneck", norm=norm)
+    model = build_model(config)
+    facts = Artefact("camera-bn", {}, plain(config), Preprocess(size=SIZE), EmbeddingRule(), model.embedding_dim)
+    save_artefact(path, model, facts)
+    return path
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Models trained by camera and plainly, and a data set of two cameras, in Market's layout."""
+    root, random = tmp_path_factory.mktemp("place"), np.random.default_rng(0)
+    made(root / "by-camera", "camera")
+    made(root / "plain", "batch")
+    for folder, people in {"bounding_box_train": (1, 2), "query": (3, 4), "bounding_box_test": (3, 4)}.items():
+        for pid in people:
+            for camera in (1, 2):
+                for shot in range(6):
+                    tint = np.array([60 * camera, 20 * pid, 30])
+                    pixels = np.clip(random.normal(80, 30, (*SIZE, 3)) + tint, 0, 255).astype(np.uint8)
+                    name = f"{pid:04d}_c{camera}s1_{shot:06d}_{'0' if folder == 'query' else '1'}0.png"
+                    path = root / "data" / folder / name.replace(".png", ".jpg")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(pixels).save(path)
+    for camera in (1, 2):
+        folder = root / "cameras" / f"c{camera}"
+        folder.mkdir(parents=True)
+        for path in (root / "data" / "bounding_box_test").glob(f"*_c{camera}s*"):
+            shutil.copy(path, folder)
+    (root / "cameras" / "list.csv").write_text("camera,images\nlobby,c1\ngate,c2\n")
+    return root
+
+
+def run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def refused(capsys, *words: object) -> str:
+    assert run(*words) in (1, 2)
+    text = capsys.readouterr().err.strip()
+    assert text.startswith("passerby: ") and "\n" not in text
+    return text
+
+
+def test_adapt_one_camera_then_another_and_embed(place: Path, tmp_path: Path, capsys):
+    one, two = tmp_path / "one", tmp_path / "two"
+    images = place / "cameras"
+    assert (
+        run(
+            "adapt",
+            place / "by-camera",
+            "--camera",
+            "lobby",
+            "--images",
+            images / "c1",
+            "--out",
+            one,
+            "--json",
+            tmp_path / "a.json",
+        )
+        == 0
+    )
+    shown = capsys.readouterr().out
+    assert "lobby" in shown and "between halves" in shown and "artefact: " in shown and "plain batch norm" not in shown
+    (row,) = json.loads((tmp_path / "a.json").read_text())["cameras"]
+    assert row["name"] == "lobby" and row["images"] == 12 and row["shift"] > row["between_halves"] > 0
+    assert row["gain"] == [{"batches": 1, "images": 12, "share": 1.0}]
+    assert row["how"]["estimator"] == "cumulative" and row["how"]["batch_size"] == 64
+
+    assert run("adapt", one, "--camera", "gate", "--images", images / "c2", "--out", two) == 0
+    assert [camera["name"] for camera in read_artefact(two)[0].cameras] == ["lobby", "gate"]
+    assert torch.equal(read_cameras(two).of_camera("lobby")["head.norm"][0], read_cameras(one).of_camera("lobby")["head.norm"][0])
+    assert read_artefact(two)[0].weights_sha256 == read_artefact(place / "by-camera")[0].weights_sha256
+
+    embedder = load(two)
+    paths = sorted((images / "c1").iterdir())
+    lobby, gate = embedder(paths, camera="lobby"), embedder(paths, camera="gate")
+    assert np.abs(lobby - gate).max() > 0.01
+    assert run("embed", two, "--images", images / "c1", "--camera", "lobby", "--out", tmp_path / "lobby.npz") == 0
+    found = Embeddings.load(tmp_path / "lobby.npz")
+    np.testing.assert_allclose(found.vectors, lobby, atol=1e-6)
+    assert found.meta["camera_statistics"] == read_artefact(two)[0].cameras_sha256[:12]
+    text = refused(capsys, "embed", two, "--images", images / "c1", "--camera", "loby", "--out", tmp_path / "x.npz")
+    assert 'no statistics of camera "loby". Did you mean "lobby"?' in text
+    text = refused(capsys, "embed", two, "--images", images / "c1", "--out", tmp_path / "x.npz")
+    assert "whose camera's images are these? This model has statistics of lobby, gate: give --camera NAME" in text
+    text = refused(
+        capsys, "embed", two, "--images", images / "c1", "--camera", "x", "--camera-agnostic", "--out", tmp_path / "x.npz"
+    )
+    assert "camera-agnostic use needs the statistics of a whole set" in text
+
+
+def test_adapt_many_cameras_of_a_manifest_and_the_whole_set(place: Path, tmp_path: Path, capsys):
+    out = tmp_path / "out"
+    words = [
+        "--manifest",
+        place / "cameras" / "list.csv",
+        "--camera-agnostic",
+        "--batch-size",
+        4,
+        "--estimator",
+        "pooled",
+        "--no-flip",
+    ]
+    assert (
+        run(
+            "adapt",
+            place / "by-camera",
+            *words,
+            "--seed",
+            3,
+            "--batches",
+            3,
+            "--min-images",
+            2,
+            "--out",
+            out,
+            "--json",
+            tmp_path / "m.json",
+        )
+        == 0
+    )
+    rows = json.loads((tmp_path / "m.json").read_text())["cameras"]
+    assert [row["name"] for row in rows] == ["gate", "lobby", "*"]
+    assert [gain["batches"] for gain in rows[0]["gain"]] == [1, 2, 3]
+    assert rows[0]["gain"][-1]["share"] == 1 and rows[0]["how"] == {
+        "estimator": "pooled", "batches": 3, "batch_size": 4, "flip": False, "min_images": 2, "seed": 3,
+    }  # fmt: skip
+    words = ["embed", out, "--images", place / "cameras" / "c1", "--camera-agnostic", "--out", tmp_path / "any.npz"]
+    assert run(*words) == 0
+    paths = sorted((place / "cameras" / "c1").iterdir())
+    np.testing.assert_allclose(
+        Embeddings.load(tmp_path / "any.npz").vectors, load(out, camera_agnostic=True)(paths, camera="attic"), atol=1e-6
+    )
+    assert "* " in capsys.readouterr().out
+
+
+def test_adapt_to_the_cameras_of_a_data_set_and_evaluate(place: Path, tmp_path: Path, capsys):
+    out = tmp_path / "out"
+    assert run("adapt", place / "by-camera", "--data", place / "data", "--subset", "gallery", "--out", out) == 0
+    assert read_cameras(out).cameras == ("market1501/0", "market1501/1")
+    assert run("evaluate", out, "--data", place / "data", "--bootstrap", 0, "--json", tmp_path / "saved.json") == 0
+    assert run("embed", out, "--data", place / "data", "--out", tmp_path / "sets") == 0
+    assert run("evaluate", tmp_path / "sets", "--bootstrap", 0, "--json", tmp_path / "files.json") == 0
+    saved, files = (json.loads((tmp_path / name).read_text()) for name in ("saved.json", "files.json"))
+    assert saved["map"] == pytest.approx(files["map"], abs=1e-6)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("source", ["own", "pooled", "train", "whole-set", "none"])
+def test_every_source_of_statistics_by_evaluate_and_by_embed(source: str, place: Path, tmp_path: Path, capsys):
+    words = ["--data", place / "data", "--camera-statistics", source]
+    assert run("evaluate", place / "by-camera", *words, "--bootstrap", 0, "--json", tmp_path / "a.json") == 0
+    assert run("embed", place / "by-camera", *words, "--out", tmp_path / "sets") == 0
+    assert run("evaluate", tmp_path / "sets", "--bootstrap", 0, "--json", tmp_path / "b.json") == 0
+    one, other = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+    assert one["map"] == pytest.approx(other["map"], abs=1e-6)
+    forced = any("used without camera statistics" in note for note in other["notes"])
+    assert forced == (source == "none")
+    capsys.readouterr()
+
+
+def test_a_model_trained_by_camera_is_not_used_without_statistics(place: Path, tmp_path: Path, capsys):
+    for words in (["evaluate", place / "by-camera"], ["embed", place / "by-camera", "--out", tmp_path / "sets"]):
+        text = refused(capsys, *words, "--data", place / "data")
+        assert "trained by camera and needs statistics of the cameras of these images: --camera-statistics own" in text
+    text = refused(capsys, "embed", place / "by-camera", "--images", place / "cameras", "--out", tmp_path / "x.npz")
+    assert "used without the statistics of a camera, which costs 10 points and more" in text
+    words = ["--images", place / "cameras", "--camera-statistics", "none", "--out", tmp_path / "x.npz"]
+    assert run("embed", place / "by-camera", *words) == 0
+
+
+def test_a_plainly_trained_model_is_adapted_with_the_published_loss_beside_it(place: Path, tmp_path: Path, capsys):
+    words = ["--camera", "lobby", "--images", place / "cameras" / "c1"]
+    assert run("adapt", place / "plain", *words, "--out", tmp_path / "out") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "trained with plain batch norm: published 80.2 Rank-1 / 63.7 mAP instead of 81.5 / 66.6 in the place of the training"
+        in said
+    )
+    facts, _ = read_artefact(tmp_path / "out")
+    assert facts.model["norm"] == "batch" and "published 80.2" in facts.notes[0]
+    paths = sorted((place / "cameras" / "c1").iterdir())
+    adapted = load(tmp_path / "out")(paths, camera="lobby")
+    np.testing.assert_array_equal(load(tmp_path / "out", without_statistics=True)(paths), load(place / "plain")(paths))
+    assert np.abs(adapted - load(place / "plain")(paths)).max() > 0.01
+
+
+def test_a_damaged_or_missing_statistics_file(place: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    assert run("adapt", place / "by-camera", "--camera", "a", "--images", place / "cameras" / "c1", "--out", out) == 0
+    file = out / "cameras.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"x")
+    with pytest.raises(ArtefactError, match=r"cameras\.safetensors has SHA-256 .* damaged or belongs to another artefact"):
+        load(out)
+    file.unlink()
+    with pytest.raises(ArtefactError, match=r"lacks cameras\.safetensors: the artefact is incomplete"):
+        load(out)
+    assert read_cameras(place / "by-camera") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "nothing says whose images they are: give --camera NAME --images DIR"),
+        (["--images", "c1", "--manifest", "list.csv"], "--images, --manifest says whose images they are"),
+        (["--images", "c1"], "--images without --camera NAME: name the camera"),
+        (["--manifest", "list.csv", "--camera", "a"], "--camera a goes with --images; --manifest names its cameras itself."),
+        (["--images", "none", "--camera", "a"], "none does not exist."),
+        (["--images", "empty", "--camera", "a"], "empty holds no image"),
+        (["--images", "c1/one", "--camera", "a"], "camera a has 1 image, its statistics need 8 or more"),
+        (["--manifest", "none.csv"], "none.csv: no such file. A manifest is CSV"),
+        (["--manifest", "columns.csv"], "lacks the column camera: a manifest is CSV"),
+        (["--manifest", "gap.csv"], "line 2: camera is '', images 'c1'; both are needed."),
+        (["--manifest", "head.csv"], "names no camera"),
+        (["--manifest", "twice.csv"], "is listed for camera a and for camera b: it can be of one only."),
+        (["--images", "c1", "--camera", "a", "--batches", "0"], "batches of camera statistics is 0"),
+        (["--data", "../data", "--dataset", "market1501", "--subset", "train", "--camera", "x"], "--camera x goes with --images"),
+    ],
+)
+def test_wrong_usage(words: list[str], text: str, place: Path, tmp_path: Path, monkeypatch, capsys):
+    work = tmp_path / "work"
+    shutil.copytree(place / "cameras", work)
+    (work / "empty").mkdir()
+    (work / "c1" / "one").mkdir()
+    shutil.copy(next((work / "c2").iterdir()), work / "c1" / "one")
+    for name, content in {"columns": "cam,images\n", "gap": "camera,images\n,c1\n", "head": "camera,images\n",
+                          "twice": "camera,images\na,c1\nb,c1\n"}.items():  # fmt: skip
+        (work / f"{name}.csv").write_text(content)
+    monkeypatch.chdir(work)
+    assert text in refused(capsys, "adapt", place / "by-camera", "--out", tmp_path / "out", *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_known_camera_is_replaced_only_when_asked(place: Path, tmp_path: Path, capsys):
+    words = ["--camera", "a", "--images", place / "cameras" / "c1"]
+    assert run("adapt", place / "by-camera", *words, "--out", tmp_path / "one") == 0
+    text = refused(capsys, "adapt", tmp_path / "one", *words, "--out", tmp_path / "two")
+    assert "has statistics of camera a already: give --replace, or another name" in text
+    words[-1] = place / "cameras" / "c2"
+    assert run("adapt", tmp_path / "one", *words, "--replace", "--out", tmp_path / "one") == 0
+    assert len(read_artefact(tmp_path / "one")[0].cameras) == 1
+
+
+def test_flags_that_do_not_go_together(place: Path, tmp_path: Path, capsys):
+    images = ["--images", place / "cameras" / "c1", "--out", tmp_path / "x.npz"]
+    text = refused(capsys, "embed", place / "by-camera", *images, "--camera-statistics", "own")
+    assert "--camera-statistics own needs a data set; for --images run passerby adapt first." in text
+    text = refused(capsys, "embed", place / "by-camera", "--data", place / "data", "--camera", "a", "--out", tmp_path / "sets")
+    assert "--camera a goes with --images" in text
+    text = refused(capsys, "embed", place / "plain", *images, "--camera", "a")
+    assert 'camera "a" is named, but this model has no camera statistics' in text
+
+
+def test_the_help_teaches(capsys):
+    assert run("adapt", "--help") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "without training" in shown and "--manifest" in shown and "unlabelled" in shown
