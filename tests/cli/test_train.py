@@ -173,3 +173,23 @@ def test_a_finished_run_without_its_history_reports_no_number(market: Path, tmp_
     assert f"no evaluation in {out / 'history.jsonl'}: passerby evaluate {out / 'artefact'} makes the numbers again" in said.out
     assert "Rank-1" not in said.out and "lacks the lines of epochs 1;" in said.err
     assert json.loads(scores.read_text())["scores"] == {}
+
+
+def test_what_could_not_be_written_or_would_be_ignored_is_refused_before_the_work(
+    market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["train", "baseline", "--data", str(market), *FAST, "--batch-size", "4", "--epochs", "1"]
+    (tmp_path / "file").touch()
+    (tmp_path / "people").mkdir()
+    for image in (market / "bounding_box_train").iterdir():
+        (tmp_path / "people" / image.name[:4]).mkdir(exist_ok=True)
+        (tmp_path / "people" / image.name[:4] / image.name).write_bytes(image.read_bytes())
+    people = ["--data", str(tmp_path / "people"), "--convention", "layumi", "--out", str(tmp_path / "x")]
+    for flags, said in (
+        (["--out", str(tmp_path / "file")], f'the run folder "{tmp_path / "file"}" is a file: give another --out.'),
+        (["--out", str(tmp_path / "x"), "--json", str(tmp_path)], f"--json {tmp_path} cannot be written: give a file name"),
+        (people, "--convention is layumi, but folder has no queries to evaluate. Leave it out."),
+    ):
+        assert main([*words, *flags]) == 2
+        err = capsys.readouterr().err
+        assert said in err and len(err.splitlines()) == 1 and not (tmp_path / "x").exists()

@@ -6,7 +6,7 @@ import pytest
 
 from passerby.errors import UsageError
 from passerby.metrics import CONVENTIONS, CUHK03_CLASSIC, LAYUMI, MARKET1501, MARKET1501_MULTI_QUERY, Convention
-from passerby.metrics.conventions import resolve
+from passerby.metrics.conventions import resolve, usual
 
 
 def test_a_convention_says_what_its_numbers_mean():
@@ -46,3 +46,9 @@ def test_values_outside_the_choices_are_refused():
         Convention(ties="pesimistic")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=re.escape("Convention repeats is 0: a gallery must be drawn at least once.")):
         Convention(repeats=0)
+
+
+def test_the_usual_convention_of_a_data_set():
+    assert [usual(data) for data in ("cuhk03-classic-labeled", "cuhk03-np-labeled", "msmt17", "")] == [
+        "cuhk03-classic", "market1501", "market1501", "market1501"
+    ]  # fmt: skip

@@ -16,7 +16,7 @@ from passerby.cli.trained_on import trained_on
 from passerby.embeddings import SUFFIXES, Embeddings, QueryGallery
 from passerby.errors import DataError, UsageError, listing
 from passerby.files import write_json, write_text
-from passerby.metrics.conventions import Convention, resolve
+from passerby.metrics.conventions import Convention, resolve, usual
 
 if TYPE_CHECKING:
     from passerby.metrics import Interval, RetrievalScores
@@ -164,7 +164,7 @@ def _check_effects(options: Options, convention: Convention) -> None:
 
 
 def _convention(options: Options, data: str) -> Convention:
-    name = options.convention or ("cuhk03-classic" if data.startswith("cuhk03-classic") else "market1501")
+    name = options.convention or usual(data)
     changed = {field: getattr(options, field) for field in _OF_CONVENTIONS if getattr(options, field) is not None}
     return replace(resolve(name), **changed)
 

@@ -34,7 +34,8 @@ class RunOptions:
     resume: bool = False
     """go on with the run in --out where it stopped; its options must be the same"""
     convention: str = ""
-    """how the logged evaluation counts: market1501, layumi, any-camera ... (default: that of the preset, else market1501)"""
+    """how the logged evaluation counts: market1501, layumi, any-camera ... (default: that of the preset, else market1501;
+    cuhk03-classic for the classic CUHK03 splits)"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     workers: int = 2
@@ -139,7 +140,7 @@ def main(arguments: Sequence[str]) -> int:
 def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> None:
     from passerby import datasets
     from passerby.datasets.registry import data_folder
-    from passerby.metrics.conventions import resolve
+    from passerby.metrics.conventions import resolve, usual
     from passerby.recipes import recipe
 
     if not run.dataset and run.data is None and "PASSERBY_DATA" not in os.environ:
@@ -150,7 +151,9 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
     dataset = run.dataset or datasets.detect(data_folder(run.data))
     data = datasets.one_trial(datasets.read(dataset, run.data), run.trial)
     published = preset.published if preset is not None else None
-    convention = resolve(run.convention or (published.convention if published is not None else "market1501"))
+    convention = resolve(run.convention or (published.convention if published is not None else usual(data.name)))
+    if run.convention and not len(data.query):
+        raise UsageError(f"--convention is {run.convention}, but {data.name} has no queries to evaluate. Leave it out.")
     if len(data.query) and convention.same_camera == "drop":
         datasets.check_evaluable(data)
     out = run.out or Path("runs") / f"{name}-{data.name}"
@@ -166,6 +169,8 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
 
 def _check_artefact(out: Path) -> None:
     """Refuse before the work what could not be written after it."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f'the run folder "{out}" is a file: give another --out.')
     artefact = out / "artefact"
     if artefact.exists() and not (artefact / "passerby.json").is_file():
         raise UsageError(f"{artefact} exists and is no artefact: choose another --out, or move it away.")

@@ -17,6 +17,7 @@ __all__ = [
     "MARKET1501_MULTI_QUERY",
     "Convention",
     "resolve",
+    "usual",
 ]
 
 
@@ -114,6 +115,15 @@ CONVENTIONS: dict[str, Convention] = {
     "cuhk03-classic": CUHK03_CLASSIC,
     "any-camera": ANY_CAMERA,
 }
+
+
+def usual(data: str) -> str:
+    """The name of the convention under which a data set's figures are given.
+
+    Args:
+        data: canonical name of the data set; any other text is a data set like most.
+    """
+    return "cuhk03-classic" if data.startswith("cuhk03-classic") else "market1501"
 
 
 def resolve(name: str) -> Convention:
