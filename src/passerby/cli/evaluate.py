@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from passerby.cli.comparing import print_comparison, print_conditions, read_conditions
 from passerby.cli.parsing import check_report
+from passerby.cli.reranking import FLAGS, before_and_after, method_of
+from passerby.cli.stored import check_present, holds_both, read_sets
 from passerby.cli.trained_on import trained_on
-from passerby.embeddings import SUFFIXES, Embeddings, QueryGallery
+from passerby.embeddings import Embeddings, QueryGallery
 from passerby.errors import DataError, UsageError, listing
 from passerby.files import write_json, write_text
 from passerby.metrics.conventions import Convention, resolve, usual
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "run"]
 
-_OF_MODELS = ("dataset", "data", "trial", "trials", "device", "precision", "batch_size", "workers")
+_OF_MODELS = ("dataset", "data", "trial", "trials", "camera_statistics", "device", "precision", "batch_size", "workers")
 _OF_CONVENTIONS = (
     "ap",
     "junk",
@@ -45,10 +48,12 @@ class Options:
 
     INPUTS is one file that holds query and gallery (.npz, .safetensors, or the .mat of older tools); or two files, query and
     gallery; or a folder that `passerby embed` wrote; or an artefact folder, which embeds the data set of --dataset and --data.
+
+    Two folders, or two files that hold both sets each, are two runs: they are compared on the same queries, pair by pair.
     """
 
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """file with both sets; or query file and gallery file; or a folder of embeddings; or an artefact folder"""
+    """file with both sets; or query file and gallery file; or a folder of embeddings; or an artefact folder; or two runs A B"""
     convention: str = ""
     """market1501, market1501-multi-query, layumi, cail-mixup, cuhk03-classic or any-camera; the flags below change single choices
     (default: market1501; cuhk03-classic for the classic CUHK03 splits)"""
@@ -82,6 +87,10 @@ class Options:
     """with an artefact: one of a small data set's repeated splits, by its name or its number"""
     trials: bool = False
     """with an artefact: all of a small data set's repeated splits, their mean and population standard deviation"""
+    camera_statistics: Literal["auto", "own", "pooled", "train", "whole-set", "none"] = "auto"
+    """with an artefact: statistics for camera-wise batch norm. auto: those of the model; own: of query images for the query, of
+    gallery images for the gallery (published); pooled: of both together; train: of the training images; whole-set: of all
+    images whatever their camera; none: a model trained by camera without any (costs 10 points and more)"""
     device: str = "auto"
     """with an artefact: auto, cpu, cuda, cuda:1 ..."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -90,6 +99,23 @@ class Options:
     """with an artefact: images a forward pass"""
     workers: int | None = None
     """with an artefact: threads that decode; 0: none beside the main one"""
+    rerank: Literal["none", "k-reciprocal", "graph"] = "none"
+    """search again with distances corrected by who else is near, and print the numbers before and after"""
+    k1: int | None = None
+    """of --rerank: neighbours, about the images of a person in query and gallery (default: 20; graph 26)"""
+    k2: int | None = None
+    """of --rerank: neighbours that are averaged over (default: 6; graph 7)"""
+    weight: float | None = None
+    """of --rerank: lambda, the share of the original distance (default: 0.3)"""
+    power: Literal[1, 2] | None = None
+    """of --rerank k-reciprocal: 1 takes squared Euclidean distances (paper, torchreid), 2 their squares (layumi) (default: 1)"""
+    rerank_memory_mb: float = 1000
+    """of --rerank: ceiling of its working memory beyond the vectors, in 10^6 bytes"""
+    conditions: Path | None = None
+    """also print the numbers by what this table knows of the queries (size, pose, visibility): a CSV file with a column path,
+    or the manifest.jsonl of a rendered street"""
+    by: tuple[str, ...] = ()
+    """columns of --conditions (default: all)"""
     bootstrap: int = 1000
     """draws for the 95 % intervals; 0 leaves them out"""
     unit: Literal["query", "person"] = "query"
@@ -107,18 +133,77 @@ class Options:
 def run(options: Options) -> None:
     """Evaluate what the options name."""
     _check(options)
-    from_model = len(options.inputs) == 1 and (options.inputs[0] / "passerby.json").is_file()
-    if not from_model:
-        _refuse_model_flags(options)
-        _check_effects(options, _convention(options, ""))
-    jobs, facts = _of_model(options) if from_model else (_of_files(options), {})
-    convention = _convention(options, facts.get("data", ""))
-    scores = {name: _evaluate(sets, convention, options) for name, sets in jobs.items()}
-    report = _report(scores, convention, options) | facts
+    check_present(options.inputs)
+    two_runs = len(options.inputs) == 2 and all(map(holds_both, options.inputs))
+    _check_company(options, two_runs)
+    if two_runs:
+        scores, report = _compared(options)
+    else:
+        jobs, convention, facts = _jobs(options)
+        scores, report = {}, {}
+        for name, sets in jobs.items():
+            scores[name] = _evaluate(sets, convention, options)
+            if options.rerank != "none":
+                report["before"] = scores[name].summary()
+                scores[name] = before_and_after(sets, convention, options, scores[name])
+        report = _report(scores, convention, options) | report | facts
+        report |= _by_conditions(scores, options)
     if options.json is not None:
         write_json(options.json, report)
     if options.per_query is not None:
         _write_per_query(options.per_query, scores)
+
+
+def _jobs(options: Options) -> tuple[dict[str, QueryGallery], Convention, dict[str, Any]]:
+    """What is evaluated, under which convention, and what is known of it."""
+    from_model = len(options.inputs) == 1 and (options.inputs[0] / "passerby.json").is_file()
+    if not from_model:
+        _refuse_model_flags(options)
+        _check_effects(options, _convention(options, ""))
+    jobs, facts = _of_model(options) if from_model else ({"": read_sets(options.inputs, options.more)}, {})
+    return jobs, _convention(options, facts.get("data", "")), facts
+
+
+def _compared(options: Options) -> tuple[dict[str, RetrievalScores], dict[str, Any]]:
+    """Score two runs, print their differences, and give both."""
+    scores: dict[str, RetrievalScores] = {}
+    for name, path in zip("AB", options.inputs, strict=True):
+        jobs, convention, _ = _jobs(replace(options, inputs=(path,)))
+        (sets,) = jobs.values()
+        scores[name] = _evaluate(sets, convention, options)
+        if options.rerank != "none":
+            scores[name] = before_and_after(sets, convention, options, scores[name], say=False)
+    report = print_comparison(options.inputs, scores["A"], scores["B"], options.bootstrap, options.seed)
+    return scores, {"comparison": report, **{name: found.to_dict() for name, found in scores.items()}}
+
+
+def _by_conditions(scores: dict[str, RetrievalScores], options: Options) -> dict[str, Any]:
+    if options.conditions is None:
+        return {}
+    (found,) = scores.values()
+    columns = read_conditions(options.conditions, options.by, found.names.tolist())
+    return {"conditions": print_conditions(found, columns, options.seed)}
+
+
+def _check_company(options: Options, two_runs: bool) -> None:
+    """Refuse flags that would change nothing, or have no meaning, beside others."""
+    defaults = {field.name: field.default for field in fields(Options)}
+    if options.rerank == "none":
+        given = [name for name in FLAGS if getattr(options, name) != defaults[name]]
+        if given:
+            raise UsageError(f"--{given[0].replace('_', '-')} acts only with --rerank k-reciprocal or graph.")
+    else:
+        method_of(options, _convention(options, ""))
+    if options.trials and (options.rerank != "none" or options.conditions or two_runs):
+        raise UsageError("--trials: re-ranking, --conditions and two runs go with a single split; name one with --trial.")
+    if options.by and options.conditions is None:
+        raise UsageError("--by names columns of a table: give the table with --conditions.")
+    if options.conditions is not None and two_runs:
+        raise UsageError("--conditions goes with one run; compare the tables of both.")
+    if two_runs and options.bootstrap < 1:
+        raise UsageError("--bootstrap 0 with two runs: a comparison is made of draws; give 1 or more.")
+    if two_runs and options.unit != "query":
+        raise UsageError("--unit with two runs: intervals by query and by person are both printed. Leave it out.")
 
 
 def _check(options: Options) -> None:
@@ -169,43 +254,13 @@ def _convention(options: Options, data: str) -> Convention:
     return replace(resolve(name), **changed)
 
 
-def _of_files(options: Options) -> dict[str, QueryGallery]:
-    first = options.inputs[0]
-    gone = [path for path in options.inputs if not path.exists()]
-    if gone:
-        raise DataError(f"{listing(gone)}: no such file or folder. Give embeddings, or the artefact folder that training wrote.")
-    if len(options.inputs) == 2:
-        sets = QueryGallery(*(Embeddings.load(path) for path in options.inputs))
-    elif first.is_dir():
-        sets = _of_folder(first)
-    else:
-        sets = QueryGallery.load(first)
-    return {"": replace(sets, multi_query=Embeddings.load(options.more)) if options.more else sets}
-
-
-def _of_folder(folder: Path) -> QueryGallery:
-    found = {name: _set_file(folder, name) for name in ("query", "gallery", "multi_query")}
-    missing = [name for name in ("query", "gallery") if found[name] is None]
-    if missing and (folder / "artefact").is_dir():
-        raise DataError(f"{folder} is a run; its model is in it: passerby evaluate {folder / 'artefact'} --data DIR")
-    if missing:
-        raise DataError(
-            f"{folder} is no artefact (no passerby.json) and lacks {listing(f'{name}.npz' for name in missing)}: give what "
-            "training or passerby embed wrote."
-        )
-    return QueryGallery(**{name: Embeddings.load(path) for name, path in found.items() if path is not None})
-
-
-def _set_file(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if path.is_file()), None)
-
-
 def _of_model(options: Options) -> tuple[dict[str, QueryGallery], dict[str, Any]]:
     """Embed what is to be evaluated. An image that stands in several splits goes through the network once."""
     from passerby import datasets
     from passerby.artefact import load
     from passerby.datasets.registry import data_folder
     from passerby.embedder import Numbering, embed
+    from passerby.embedder.camera_statistics import SOURCES, embedders_for
     from passerby.records import Split
 
     name = options.dataset or datasets.detect(data_folder(options.data))
@@ -227,6 +282,7 @@ def _of_model(options: Options) -> tuple[dict[str, QueryGallery], dict[str, Any]
         precision=options.precision,
         batch_size=options.batch_size,
         workers=options.workers,
+        without_statistics=options.camera_statistics == "none",
     )
     root = Path(os.path.commonpath({record.path.parent for record in every}))
     notes = datasets.without_trials(data.notes, data) if options.trials else trials[options.trial].notes
@@ -237,6 +293,19 @@ def _of_model(options: Options) -> tuple[dict[str, QueryGallery], dict[str, Any]
         for note in trained_on(options.inputs[0], chosen, trial if options.trials else "")
     ]
     meta = {"data": data.name, "notes": [*notes, *known]}
+    facts = {"data": data.name, "model": str(options.inputs[0]), "artefact": embedder.facts.get("artefact")}
+    if options.camera_statistics in SOURCES:  # every split has statistics of its own
+        jobs = {}
+        for trial, chosen in trials.items():
+            splits = {"query": chosen.query, "gallery": chosen.gallery} | ({"multi_query": more} if len(more) else {})
+            ready = embedders_for(embedder, splits, options.camera_statistics, train=chosen.train)
+            sets = {
+                each: embed(ready[each], split, root=root, numbering=Numbering.of(every), meta=meta)
+                for each, split in splits.items()
+            }
+            jobs[trial] = QueryGallery(**(sets | ({"multi_query": Embeddings.load(options.more)} if options.more else {})))
+        return jobs, facts
+    embedder = embedders_for(embedder, {"": every}, options.camera_statistics)[""]
     found = embed(embedder, every, root=root, numbering=Numbering.of(every), meta=meta)
 
     def rows(split: Split) -> Embeddings:
@@ -244,7 +313,7 @@ def _of_model(options: Options) -> tuple[dict[str, QueryGallery], dict[str, Any]
 
     extra = Embeddings.load(options.more) if options.more else rows(more) if len(more) else None
     jobs = {trial: QueryGallery(rows(chosen.query), rows(chosen.gallery), extra) for trial, chosen in trials.items()}
-    return jobs, {"data": data.name, "model": str(options.inputs[0]), "artefact": found.meta.get("artefact")}
+    return jobs, facts
 
 
 def _trials(data: ReidData, options: Options) -> dict[str, ReidData]:

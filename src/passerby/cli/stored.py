@@ -1,0 +1,117 @@
+"""Stored embeddings named on a command line: a file with both sets, a query and a gallery file, or a folder of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from passerby.embeddings import SUFFIXES, Embeddings, QueryGallery
+from passerby.errors import DataError, EmbeddingsError, UsageError, listing
+
+__all__ = ["check_present", "holds_both", "read_columns", "read_sets"]
+
+
+def check_present(paths: Sequence[Path]) -> None:
+    """Refuse what does not exist.
+
+    Raises:
+        DataError: naming what is gone.
+    """
+    gone = [path for path in paths if not path.exists()]
+    if gone:
+        raise DataError(f"{listing(gone)}: no such file or folder. Give embeddings, or the artefact folder that training wrote.")
+
+
+def read_sets(inputs: Sequence[Path], more: Path | None = None) -> QueryGallery:
+    """Query and gallery from one or two paths, with the multi-query images of `more` where it is given.
+
+    Raises:
+        DataError: a path that is not there, or a folder without embeddings.
+        EmbeddingsError: a damaged file, or one that holds something else.
+    """
+    check_present(inputs)
+    if len(inputs) == 2:
+        sets = QueryGallery(*(Embeddings.load(path) for path in inputs))
+    else:
+        sets = _of_folder(inputs[0]) if inputs[0].is_dir() else QueryGallery.load(inputs[0])
+    return replace(sets, multi_query=Embeddings.load(more)) if more else sets
+
+
+def _of_folder(folder: Path) -> QueryGallery:
+    found = {name: _set_file(folder, name) for name in ("query", "gallery", "multi_query")}
+    missing = [name for name in ("query", "gallery") if found[name] is None]
+    if missing and (folder / "artefact").is_dir():
+        raise DataError(f"{folder} is a run; its model is in it: passerby evaluate {folder / 'artefact'} --data DIR")
+    if missing:
+        raise DataError(
+            f"{folder} is no artefact (no passerby.json) and lacks {listing(f'{name}.npz' for name in missing)}: give what "
+            "training or passerby embed wrote."
+        )
+    return QueryGallery(**{name: Embeddings.load(path) for name, path in found.items() if path is not None})
+
+
+def _set_file(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if path.is_file()), None)
+
+
+def holds_both(path: Path) -> bool:
+    """Whether a path is a run of its own, with query and gallery in it, and not one of two files that belong together."""
+    if path.is_dir():
+        return True
+    try:
+        QueryGallery.load(path)
+    except (EmbeddingsError, UsageError):
+        return False
+    return True
+
+
+def read_columns(table: Path) -> dict[str, dict[str, object]]:
+    """What a table says of each image: by the image's name, its columns.
+
+    Args:
+        table: a CSV file with a column ``path`` or ``name``, or JSON lines with a key ``image``, ``path`` or ``name``, as a
+            rendered street has. Boxes of four numbers become ``height_px`` and ``width_px``.
+
+    Raises:
+        DataError: no such file, no rows, or rows without a name.
+    """
+    if not table.is_file():
+        raise DataError(f"{table}: no such file. Give a CSV with a column path, or the manifest.jsonl of a rendered street.")
+    rows = _json_rows(table) if table.suffix == ".jsonl" else _csv_rows(table)
+    found = {}
+    for number, row in enumerate(rows, 1):
+        name = next((str(row[key]) for key in ("path", "name", "image", "file") if row.get(key)), "")
+        if not name:
+            raise DataError(f"{table}, row {number}: no path, name, image or file; it holds {listing(row, 12)}.")
+        found[name] = _flat(row)
+    if not found:
+        raise DataError(f"{table} has no rows.")
+    return found
+
+
+def _csv_rows(table: Path) -> list[dict[str, object]]:
+    import csv
+
+    with table.open(newline="", encoding="utf-8") as file:
+        return [dict(row) for row in csv.DictReader(file)]
+
+
+def _json_rows(table: Path) -> list[dict[str, object]]:
+    try:
+        return [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines() if line]
+    except ValueError as error:
+        raise DataError(f"{table} is no file of JSON lines: {error}.") from error
+
+
+def _flat(row: dict[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in row.items():
+        if isinstance(value, (str, int, float, bool)) or value is None:
+            flat[key] = value
+        elif key == "box" and isinstance(value, list) and len(value) == 4 and np.isreal(value).all():
+            flat["width_px"], flat["height_px"] = value[2], value[3]
+    return flat
