@@ -26,6 +26,7 @@ class Block(nn.Module):
         dropout: probability of zeroing a number before the classifier.
         leaky_relu: LeakyReLU 0.1 after BN.
         classifier_std: of the classifier's start weights.
+        bias: of the linear layer; BN makes it idle in training.
     """
 
     def __init__(
@@ -37,17 +38,19 @@ class Block(nn.Module):
         dropout: float = 0.5,
         leaky_relu: bool = False,
         classifier_std: float = 0.001,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.embedding_dim = linear_dim if linear_dim > 0 else in_dim
-        self.reduce: nn.Module = nn.Linear(in_dim, linear_dim) if linear_dim > 0 else nn.Identity()
+        self.reduce: nn.Module = nn.Linear(in_dim, linear_dim, bias=bias) if linear_dim > 0 else nn.Identity()
         self.norm = nn.BatchNorm1d(self.embedding_dim)
         self.activation = nn.LeakyReLU(0.1) if leaky_relu else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(self.embedding_dim, num_classes) if num_classes else None
         if isinstance(self.reduce, nn.Linear):
             nn.init.kaiming_normal_(self.reduce.weight, mode="fan_out")
-            nn.init.zeros_(self.reduce.bias)
+            if bias:
+                nn.init.zeros_(self.reduce.bias)
         nn.init.normal_(self.norm.weight, 1.0, _NORM_STD)
         nn.init.zeros_(self.norm.bias)
         if self.classifier is not None:
