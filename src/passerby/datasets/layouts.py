@@ -25,6 +25,7 @@ __all__ = [
     "absent_fault",
     "duplicate_paths",
     "folders_named",
+    "missing_folders",
     "parse_folder",
     "parse_names",
     "persons",
@@ -137,6 +138,19 @@ class NameRule:
         """Whether most of a few image names of each folder, taken together, fit."""
         names = [path.name for folder in folders for path in image_files(folder, sample)]
         return 2 * sum(self.pattern.match(name) is not None for name in names) > len(names)
+
+
+def missing_folders(root: Path, needed: Sequence[str], title: str) -> list[Fault]:
+    """A fault that names those of the `needed` folders which hold no image; it says what is there instead."""
+    missing = [folder for folder in needed if not image_files(root / folder, 1)]
+    if not missing:
+        return []
+    there = listing(f'"{shown(folder.name)}"' for folder in subfolders(root)) or "no folder"
+    text = (
+        f'no images in {listing(missing)} of "{shown(root)}", which has {there}: {title} has {listing(needed)}. '
+        "Unpack it again, or give the folder that holds these."
+    )
+    return [Fault("missing-folders", text)]
 
 
 def parse_folder(folder: Path, rule: NameRule, domain: str) -> tuple[list[Record], list[Fault]]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from passerby.datasets.counts import count_notes
+from passerby.datasets.cuhk02 import CUHK02
 from passerby.datasets.cuhk03 import CUHK03_DETECTED, CUHK03_LABELED, CUHK03_NP_DETECTED, CUHK03_NP_LABELED
+from passerby.datasets.cuhk_sysu import CUHK_SYSU
 from passerby.datasets.dukemtmc import DUKEMTMC
 from passerby.datasets.folder import FOLDER
+from passerby.datasets.grid import GRID
+from passerby.datasets.ilids import ILIDS
 from passerby.datasets.layouts import Fault, Layout, Scan, folders_named
 from passerby.datasets.manifest import MANIFEST
 from passerby.datasets.market1501 import MARKET1501, MARKET1501_500K
@@ -19,13 +23,16 @@ from passerby.datasets.market_style import MARKET_STYLE
 from passerby.datasets.mot import MOT
 from passerby.datasets.msmt17 import MSMT17, MSMT17_TRAINVAL, MSMT17_V2, MSMT17_V2_TRAINVAL
 from passerby.datasets.prepared import DATASET_FILE, Card, read_card
+from passerby.datasets.prid2011 import PRID2011
 from passerby.datasets.street import STREET
 from passerby.datasets.veri import VERI776
+from passerby.datasets.viper import VIPER
 from passerby.datasets.walking import image_files, shown, subfolders
+from passerby.datasets.whole import CUHK03_ALL_DETECTED, CUHK03_ALL_LABELED, DUKEMTMC_ALL, MARKET1501_ALL, MSMT17_ALL
 from passerby.errors import DataError, UsageError, listing, nearest
-from passerby.records import ReidData
+from passerby.records import ReidData, Split
 
-__all__ = ["DATASETS", "DATA_VARIABLE", "data_folder", "detect", "find_root", "locate", "read", "resolve", "scan_root"]
+__all__ = ["DATASETS", "DATA_VARIABLE", "data_folder", "detect", "find_root", "joined", "locate", "read", "resolve", "scan_root"]
 
 DATA_VARIABLE = "PASSERBY_DATA"
 
@@ -39,11 +46,22 @@ DATASETS: dict[str, Layout] = {
     "cuhk03-np-labeled": CUHK03_NP_LABELED,
     "cuhk03-classic-detected": CUHK03_DETECTED,
     "cuhk03-classic-labeled": CUHK03_LABELED,
+    "cuhk02": CUHK02,
+    "cuhk-sysu": CUHK_SYSU,
+    "grid": GRID,
+    "prid2011": PRID2011,
+    "ilids": ILIDS,
+    "viper": VIPER,
     "veri776": VERI776,
     "street": STREET,
     "market1501": MARKET1501,
     "market1501-500k": MARKET1501_500K,
     "dukemtmc": DUKEMTMC,
+    "market1501-all": MARKET1501_ALL,
+    "dukemtmc-all": DUKEMTMC_ALL,
+    "msmt17-all": MSMT17_ALL,
+    "cuhk03-all-detected": CUHK03_ALL_DETECTED,
+    "cuhk03-all-labeled": CUHK03_ALL_LABELED,
     "market-style": MARKET_STYLE,
     "manifest": MANIFEST,
     "mot": MOT,
@@ -63,10 +81,14 @@ def resolve(name: str) -> str:
 
     >>> resolve("M"), resolve("MSMT17_V1"), resolve("cuhk03")
     ('market1501', 'msmt17', 'cuhk03-np-detected')
+    >>> resolve("M+C2")
+    'cuhk02+market1501'
 
     Raises:
         UsageError: nobody calls a data set so.
     """
+    if "+" in name:
+        return "+".join(sorted({resolve(part) for part in name.split("+")}))
     if _plain(name) not in _BY_ALIAS:
         raise UsageError(f'no data set "{name}". {nearest(name, DATASETS)}')
     return _BY_ALIAS[_plain(name)]
@@ -118,6 +140,28 @@ def _instead(path: Path, layout: Layout) -> str:
     if other is None:
         return f'"{shown(path)}" holds no {layout.title}.'
     return f'"{shown(path)}" holds {other.title}, not {layout.title}; its name here is "{other.name}".'
+
+
+def part_of(text: str, given: str | os.PathLike[str] | None) -> tuple[str, Path | None]:
+    """The name and the folder that `read` takes, from ``NAME`` or ``NAME:PART``: a data set, or one folder of it that is one too.
+
+    Args:
+        text: as in ``market1501`` or ``street:campus``, one town of the street.
+        given: folder of the whole data set or one that holds it; also the part's own.
+
+    Raises:
+        UsageError: an unknown name, or a part that is not there.
+        DataError: the data set is not there.
+    """
+    name, _, part = text.partition(":")
+    layout = DATASETS[resolve(name)]
+    if not part:
+        return layout.name, None if given is None else Path(given)
+    root = find_root(layout, given)
+    parts = {folder.name: folder for folder in subfolders(root) if layout.recognise(folder)} or {root.name: root}
+    if part not in parts:
+        raise UsageError(f'{layout.name} in "{shown(root)}" has no part "{part}". {nearest(part, parts)}')
+    return layout.name, parts[part]
 
 
 def identify(path: Path) -> Layout | None:
@@ -202,11 +246,32 @@ def _unfinished(root: Path) -> Fault:
     return Fault("unfinished", text)
 
 
+def joined(parts: Sequence[ReidData]) -> ReidData:
+    """Several data sets as one to train on, each a domain of its own; none of their queries and galleries is kept.
+
+    Raises:
+        DataError: one of them has no training images, or two have the same domain.
+    """
+    empty = [part.name for part in parts if not len(part.train)]
+    if empty:
+        raise DataError(f"{listing(empty)} has no training images, so there is nothing of it to train on. Leave it out.")
+    domains = [domain for part in parts for domain in sorted({record.domain for record in part.train})]
+    twice = sorted({domain for domain in domains if domains.count(domain) > 1})
+    if twice:
+        raise DataError(
+            f"{listing(twice)} stands in two of {listing(part.name for part in parts)}: its people would count twice."
+        )
+    notes = tuple(note for part in parts for note in part.notes)
+    records = tuple(record for part in parts for record in part.train)
+    return ReidData("+".join(part.name for part in parts), train=Split(records), notes=notes)
+
+
 def read(name: str, root: str | os.PathLike[str] | None = None) -> ReidData:
     """Read a data set.
 
     Args:
-        name: any name the field has for it; see `DATASETS` and `resolve`.
+        name: any name the field has for it; see `DATASETS` and `resolve`. Several with ``+`` between them are read together, to
+            train on.
         root: its folder, or a folder that holds it under one of its usual names; default: the folder in `PASSERBY_DATA`.
 
     Returns:
@@ -216,6 +281,8 @@ def read(name: str, root: str | os.PathLike[str] | None = None) -> ReidData:
         UsageError: an unknown name, or no folder given.
         DataError: it is not there, or something in it does not fit; `passerby data check` lists everything.
     """
+    if "+" in resolve(name):
+        return joined([read(part, root) for part in resolve(name).split("+")])
     layout = DATASETS[resolve(name)]
     folder = find_root(layout, root)
     scan = scan_root(layout, folder)

@@ -1,0 +1,53 @@
+"""Folders of pictures that are made once from a release, and are whole or absent."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from PIL import Image
+
+from passerby.datasets.walking import shown
+from passerby.errors import DataError
+from passerby.progress import meter
+
+__all__ = ["made_once"]
+
+
+def made_once(folder: Path, what: str, pictures: Callable[[], Iterable[tuple[str, Image.Image]]]) -> Path:
+    """The folder, made on first use.
+
+    Args:
+        folder: what to make; it appears when all of it is there.
+        what: what progress is called.
+        pictures: (file name, picture) of all that it holds; called only where the folder is absent.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise DataError(
+            f'"{shown(folder)}" cannot be written ({error.strerror}): pictures are unpacked there once. '
+            "Set PASSERBY_CACHE to a folder that can."
+        ) from error
+    try:
+        with meter(what) as progress:
+            for name, picture in pictures():
+                picture.save(part / name)
+                progress.advance()
+        part.chmod(0o755)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another process was first, with the same pictures
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
