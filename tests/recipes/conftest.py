@@ -1,5 +1,6 @@
 """A handful of people of one colour each, seen by two cameras of different brightness: easy to tell apart, tiny to train on."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,11 @@ def write_people(root: Path, first_pid: int = 1, shots: int = SHOTS, seed: int =
                 Image.fromarray(pixels).save(path)
                 records.append(Record(path, first_pid + person, camera, "colours"))
     return Split(tuple(records))
+
+
+@pytest.fixture(scope="session")
+def people_writer() -> Callable[..., Split]:
+    return write_people
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ __all__ = ["RECIPES", "Preset", "Published", "load_preset", "preset_names", "rec
 
 RECIPES: dict[str, str] = {
     "baseline": "passerby.recipes.baseline",
+    "cail-mixup": "passerby.recipes.cail_mixup",
     "camera-bn": "passerby.recipes.camera_bn",
     "metabin": "passerby.recipes.metabin",
 }

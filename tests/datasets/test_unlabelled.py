@@ -1,0 +1,125 @@
+"""Places without labels: folders of crops, and data sets whose labels are left out."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from passerby.datasets.registry import part_of
+from passerby.datasets.unlabelled import read_target, read_unlabelled, without_labels
+from passerby.errors import DataError, UsageError
+from passerby.records import Record, Split
+
+
+def write(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 8)).save(path)
+    return root
+
+
+def test_a_folder_without_cameras_is_one(tmp_path: Path):
+    split = read_unlabelled(write(tmp_path, "b.png", "a/x.png"), "here")
+    assert [(r.path.name, r.pid, r.camid, r.domain) for r in split] == [("x.png", -1, 0, "here"), ("b.png", -1, 0, "here")]
+
+
+@pytest.mark.parametrize(
+    ("names", "cameras"),
+    [
+        (("0002_c1s1_000451_03.jpg", "0007_c3s1_000001_00.jpg"), [0, 2]),
+        (("c1_000451.png", "c12s2_000001.png"), [0, 11]),
+        (("cam0_1.png", "cam3_2.png"), [0, 3]),
+        (("0000_000_01_0303morning_0015_0.jpg", "0000_001_15_0303noon_0015_0.jpg"), [0, 14]),
+        (("cam1/a.png", "cam2/b.png"), [0, 1]),
+        (("c4/a.png", "c2/b.png"), [3, 1]),
+    ],
+)
+def test_cameras_stand_in_names_or_folders(names: tuple[str, str], cameras: list[int], tmp_path: Path):
+    split = read_unlabelled(write(tmp_path, *names), "here", by_camera=True)
+    found = {record.path.relative_to(tmp_path).as_posix(): record.camid for record in split}
+    assert [found[name] for name in names] == cameras
+    assert {record.pid for record in split} == {-1}
+
+
+def test_folders_of_persons_are_no_cameras(tmp_path: Path):
+    with pytest.raises(DataError, match=r'no camera is known of "0001/a\.png", "0002/b\.png" \(2 of 2 images'):
+        read_unlabelled(write(tmp_path, "0001/a.png", "0002/b.png"), "here", by_camera=True)
+
+
+def test_a_missing_camera_names_the_image(tmp_path: Path):
+    with pytest.raises(DataError, match=r'no camera is known of "b\.png" \(1 of 2 images .* a folder a camera \(cam1, cam2'):
+        read_unlabelled(write(tmp_path, "c1_a.png", "b.png"), "here", by_camera=True)
+
+
+def test_no_image_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="holds no image"):
+        read_unlabelled(tmp_path, "here", by_camera=True)
+
+
+def test_the_order_does_not_follow_from_who_is_shown():
+    rests = ["c1_9.png", "c2_5.png", "c1_7.png"]
+    one = without_labels(Split(tuple(Record(Path(f"{n}_{rest}"), n, 0, "x") for n, rest in enumerate(rests))))
+    other = without_labels(Split(tuple(Record(Path(f"{9 - n:04d}_{rest}"), 9 - n, 0, "x") for n, rest in enumerate(rests))))
+    stripped = [[record.path.name.split("_", 1)[1] for record in split] for split in (one, other)]
+    assert stripped[0] == stripped[1] == ["c1_7.png", "c1_9.png", "c2_5.png"]
+    assert {record.pid for record in one} == {-1}
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Path:
+    names = {"bounding_box_train": "0001_c1_000001.jpg", "query": "0002_c1_000001.jpg"}
+    write(tmp_path / "market", *(f"{folder}/{name}" for folder, name in names.items()))
+    return write(tmp_path / "market", "bounding_box_train/0001_c2_000002.jpg", "bounding_box_test/0002_c2_000001.jpg")
+
+
+def test_a_data_set_lends_its_training_images_without_labels_and_its_test_for_the_log(market: Path, monkeypatch):
+    by_folder = read_target(str(market))
+    assert [(record.pid, record.camid) for record in by_folder.images] == [(-1, 0), (-1, 1)]
+    assert by_folder.query[0].pid == 2 and len(by_folder.gallery) == 1
+    assert read_target("market-style", market) == by_folder
+    monkeypatch.setenv("PASSERBY_DATA", str(market))
+    assert read_target("market-style") == by_folder
+
+
+def test_a_folder_of_crops_is_read_whole_even_in_folders_of_persons(tmp_path: Path):
+    target = read_target(str(write(tmp_path / "site", "0001/0001_c1_1.png", "0002/0002_c2_1.png")))
+    assert target.name == "site" and len(target.images) == 2 and not len(target.query)
+    assert {record.pid for record in target.images} == {-1}
+
+
+def test_a_data_set_without_training_images_is_refused(tmp_path: Path):
+    root = write(tmp_path / "m", "query/0002_c1_000001.jpg", "bounding_box_test/0002_c2_000001.jpg")
+    with pytest.raises(DataError, match="has no training images to learn from without labels"):
+        read_target(str(root))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("somewhere/else", 'target "somewhere/else" is no folder, and no name of a data set'),
+        ("crops.zip", 'target "crops.zip" is no folder'),
+        ("marke1501", 'no data set "marke1501". Did you mean "market1501"?'),
+    ],
+)
+def test_what_is_neither_folder_nor_data_set_is_refused(text: str, message: str):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        read_target(text)
+
+
+def street(root: Path, *towns: str) -> Path:
+    for town in towns:
+        folder = root / "street-v1" / town
+        folder.mkdir(parents=True)
+        (folder / "street.json").write_text("{}")
+    return root
+
+
+def test_a_part_of_a_data_set_is_a_folder_of_it(tmp_path: Path):
+    root = street(tmp_path, "campus", "market")
+    assert part_of("street:campus", root) == ("street", root / "street-v1" / "campus")
+    assert part_of("street:campus", root / "street-v1" / "campus") == ("street", root / "street-v1" / "campus")
+    assert part_of("market", root) == ("market1501", root) and part_of("market", None) == ("market1501", None)
+    with pytest.raises(UsageError, match=r'has no part "campsu"\. Did you mean "campus"\? Allowed: campus, market'):
+        part_of("street:campsu", root)
