@@ -104,10 +104,7 @@ class Embedder:
         self.model = model.to(self.device)
         self.cameras, self.camera_agnostic, self.without_statistics = cameras, camera_agnostic, without_statistics
         self._settle_cameras()
-        sizes = [preprocess.size] if rule.compound else [_scaled(preprocess.size, scale) for scale in rule.scales]
-        if rule.scales != (1.0,):
-            self._try_scales()
-        self._sizes = [replace(preprocess, size=size) for size in sizes]
+        self._settle_scales()
 
     @property
     def dim(self) -> int:
@@ -169,6 +166,13 @@ class Embedder:
             )
         return self.cameras.rows(camera for camera in cameras if camera is not None)
 
+    def _settle_scales(self) -> None:
+        size, rule = self.preprocess.size, self.rule
+        sizes = [size] if rule.compound else [_scaled(size, scale) for scale in rule.scales]
+        if rule.scales != (1.0,):
+            self._try_scales()
+        self._sizes = [replace(self.preprocess, size=size) for size in sizes]
+
     def _try_scales(self) -> None:
         """Transformers take one size only; better to know before thousands of images are decoded."""
         self.model.eval()
@@ -203,8 +207,11 @@ class Embedder:
             ImageError: an image cannot be decoded, or has a shape, type or range that no image has.
             UsageError: a camera without statistics, no camera where one is needed, or fewer cameras than images.
         """
-        blocks = list(self.stream(each(images), camera))
+        blocks = list(self.stream(self._each(images), camera))
         return np.concatenate(blocks) if blocks else np.zeros((0, self.dim), dtype=np.float32)
+
+    def _each(self, images: Any) -> Iterator[ImageLike]:
+        return each(images)
 
     def stream(self, images: Iterable[ImageLike], camera: str | Iterable[str] | None = None) -> Iterator[np.ndarray]:
         """Embed images one batch after the other: yields (up to `batch_size`, D) float32 arrays in order."""
@@ -280,9 +287,13 @@ class Embedder:
 
     def _outputs(self, scales: Sequence[Tensor], flip: bool) -> Iterator[Outputs]:
         for inputs in self._inputs(scales):
-            for view in (inputs, inputs.flip(-1)) if flip else (inputs,):
+            for view in self._views(inputs, flip):
                 with torch.autocast(self.device.type, dtype=PRECISIONS[self.precision], enabled=self.precision != "fp32"):
-                    yield self.model(view.contiguous(memory_format=torch.channels_last))
+                    yield self.model(view)
+
+    def _views(self, inputs: Tensor, flip: bool) -> Iterator[Tensor]:
+        for view in (inputs, inputs.flip(-1)) if flip else (inputs,):
+            yield view.contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def pass_through(self, scales: Sequence[Tensor], *, flip: bool) -> int:

@@ -31,7 +31,7 @@ class PointModelConfig:
 
     Attributes:
         network: one of `POINT_NETWORKS`.
-        inputs: features of a point, whose position makes the graph in any case: ``rgb`` (published), ``xyz`` or ``xyzrgb``.
+        inputs: features of a point beside its place in the graph: ``rgb`` (published), ``xyz`` or ``xyzrgb``.
         ognet: options of OG-Net; of the others DGCNN takes `k`, `norm` and `mix`.
         parts: cut the points into so many slices by height, each with a vector and a classifier of its own beside the global ones;
             1 makes the global ones alone.
