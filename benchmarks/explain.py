@@ -44,7 +44,7 @@ RERANKED = {"ap": ["trapezoid"], "same_camera": ["keep"], "without_match": ["cou
 
 def town(size: Size, seed: int) -> tuple[QueryGallery, dict[str, QueryGallery]]:
     random = np.random.default_rng(seed)
-    parts = draw(replace(size, queries=3 * size.queries), "weak", seed)
+    parts = draw(replace(size, queries=3 * size.queries), "strong", seed)
     wide = [part.vectors * random.lognormal(0, 0.15, len(part)).astype(np.float32)[:, None] for part in parts]
     pids = [part.pids.copy() for part in parts]
     pids[1][random.random(len(pids[1])) < 0.16] = -1
@@ -149,7 +149,7 @@ def main() -> None:
     given = parser.parse_args()
     found = {}
     if given.plants:
-        found["small"] = trials(Size(500, 2_900, 64, 110, 6, 0.16), given.plants, given.seed)
+        found["small"] = trials(Size(500, 2_900, 256, 110, 6, 0.16), given.plants, given.seed)
     if given.market:
         found["market1501"] = trials(Size(3_368, 19_732, 2_048, 750, 6, 0.16), given.market, given.seed)
     if given.json:

@@ -7,7 +7,6 @@ of these counts, and its numbers follow in milliseconds without touching a vecto
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +17,7 @@ from passerby.metrics import Convention
 from passerby.metrics.counting import wrong_before
 from passerby.metrics.scores import precision_at_hits
 from passerby.records import DISTRACTOR_PID, JUNK_PID
+from passerby.rerank.joined import Workers
 
 __all__ = ["Gallery", "Numbers", "Profile"]
 
@@ -58,7 +58,7 @@ class Gallery:
         self.people, starts = np.unique(pids[by_person], return_index=True)
         self.members = np.split(by_person, starts[1:])
         self.kind_of_person = kind[self.order][by_person[starts]]
-        self.flat, self.starts = by_person, starts
+        self.grouped, self.starts = by_person, starts
         self.sizes = np.diff(np.append(starts, len(pids)))
         self.person = np.searchsorted(self.people, query.pids)
         self.person[~np.isin(query.pids, self.people)] = -1
@@ -68,6 +68,17 @@ class Gallery:
             for p, name in zip(self.person, query.names, strict=True)
         ]  # every image of the query's person but itself
         self.from_own_camera = [self.camids[own] == camid for own, camid in zip(self.own, query.camids, strict=True)]
+        everything = [np.zeros(0, dtype=np.int64), *self.own]
+        self.flat = (
+            self.order,
+            self.ends,
+            np.concatenate(everything),
+            np.concatenate([[0], np.cumsum([len(own) for own in self.own])]),
+            np.concatenate([np.zeros(0, dtype=bool), *self.from_own_camera]),
+            by_person,
+            np.append(starts, len(pids)),
+            self.person,
+        )
 
     def _others(self, person: int, name: str, names: np.ndarray) -> np.ndarray:
         members = self.members[person]
@@ -101,15 +112,20 @@ class Profile:
         shots = np.zeros((labels.num_queries, repeats, 2, 2, 3), dtype=np.int32) if repeats else None
         return Profile(start, np.zeros(start[-1], dtype=bool), as_near, nearer, shots)
 
-    def enter(self, block: np.ndarray, first: int, labels: Gallery, seed: int, pool: ThreadPoolExecutor, threads: int) -> None:
+    def enter(self, block: np.ndarray, first: int, labels: Gallery, seed: int, workers: Workers) -> None:
         """Count the similarities (rows, G), large is near, of the queries from `first` on."""
+        if workers.numba and self.shots is None:
+            from passerby.reconciler.compiled import count_kinds
 
-        def count(rows: np.ndarray) -> None:
-            for row in rows.tolist():
+            columns = (self.start, self.own_camera, self.as_near, self.nearer)
+            workers.share(lambda a, b: count_kinds(block, first, labels.flat, *columns, a, b), len(block))
+            return
+
+        def count(start: int, stop: int) -> None:
+            for row in range(start, stop):
                 self._enter(block[row], first + row, labels, seed)
 
-        for _ in pool.map(count, np.array_split(np.arange(len(block)), threads)):
-            pass
+        workers.share(count, len(block))
 
     def _enter(self, row: np.ndarray, query: int, labels: Gallery, seed: int) -> None:
         own = labels.own[query]
@@ -192,7 +208,7 @@ def _drawn(similar: np.ndarray, query: int, labels: Gallery, repeats: int, seed:
     """(repeats, 2, 2, 3) how many single shots stand before the drawn right answer; see `Profile.shots`."""
     random = np.random.default_rng((seed, query))
     draw = random.random((repeats, len(labels.sizes)))
-    shots = similar[labels.flat[labels.starts + (draw * labels.sizes).astype(np.int64)]]
+    shots = similar[labels.grouped[labels.starts + (draw * labels.sizes).astype(np.int64)]]
     shots[:, labels.person[query]] = -np.inf
     found = np.zeros((repeats, 2, 2, 3), dtype=np.int32)
     own, of_camera = labels.own[query], labels.from_own_camera[query]

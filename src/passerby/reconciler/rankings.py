@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
 from passerby.embeddings import Embeddings, QueryGallery
 from passerby.metrics import pool_queries
-from passerby.metrics.retrieval import available_cores
 from passerby.reconciler.profiles import Gallery, Profile
 from passerby.reconciler.switches import RERANKINGS, Setting
 from passerby.rerank import rerank_together
+from passerby.rerank.joined import Workers
 
 __all__ = ["by_product", "by_reranking", "distances_that_differ", "same_images"]
 
@@ -87,12 +86,11 @@ def _spread(block: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def _count(blocks: Iterator[Sequence[np.ndarray]], profiles: Sequence[Profile], labels: Gallery, seed: int) -> None:
-    first, threads = 0, available_cores()
-    with ThreadPoolExecutor(threads) as pool:
-        for several in blocks:
-            for block, profile in zip(several, profiles, strict=True):
-                profile.enter(block, first, labels, seed, pool, threads)
-            first += len(several[0])
+    first, workers = 0, Workers.choose("auto", int(np.sqrt(labels.num_queries * len(labels.order))))
+    for several in blocks:
+        for block, profile in zip(several, profiles, strict=True):
+            profile.enter(block, first, labels, seed, workers)
+        first += len(several[0])
 
 
 def same_images(sets: QueryGallery, others: Mapping[str, QueryGallery]) -> str:

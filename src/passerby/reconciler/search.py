@@ -131,6 +131,9 @@ class _Stage(NamedTuple):
 
 class _Search:
     def __init__(self, sets: QueryGallery, claim: Claim, start: Setting, most: int, single_shot: bool, seed: int) -> None:
+        if sets.query.dim != sets.gallery.dim:
+            told = f"queries have {sets.query.dim} dimensions, the gallery {sets.gallery.dim}"
+            raise EmbeddingsError(f"{told}: one model must make both.")
         for part, name in ((sets.query, "query"), (sets.gallery, "gallery")):
             part.unit_lengths(f"{name} vectors")
         query, gallery = (Columns(part.pids, part.camids, part.names) for part in (sets.query, sets.gallery))
@@ -216,9 +219,10 @@ class _Search:
         return axis != "distractors" and (axis != "junk" or ranked.rerank_junk == "keep")
 
     def result(self) -> Explanation:
-        def key(found: Candidate) -> tuple[float, int, int, float]:
+        def key(found: Candidate) -> tuple[float, int, bool, int, float]:
+            drawn = found.numbers.spread > 0  # such numbers fit many claims
             near = self._claim.centre_distance(found.numbers)
-            return found.distance, len(found.switches), plausibility(self._start, found.setting), near
+            return found.distance, len(found.switches), drawn, plausibility(self._start, found.setting), near
 
         ordered = sorted(self._found, key=key)
         exact = ordered[0].distance == 0

@@ -18,7 +18,7 @@ from passerby.metrics.retrieval import available_cores
 __all__ = ["Distance", "Joined", "Workers", "row_blocks"]
 
 Distance = Literal["cosine", "euclidean"]
-_WORTH_COMPILING = 20_000_000  # cells of the N x N matrix
+_WORTH_COMPILING = 4_000_000  # cells of the N x N matrix
 _PAIRS = 4096  # gathered at a time where numba is not used
 
 

@@ -41,10 +41,12 @@ def overlap(
 
         workers.share(lambda a, b: overlap_rows(block, rows.start, mine, theirs, by_product, a, b), len(block))
         return block
+    if by_product:
+        block[:] = (weights[rows] @ inverted.T).toarray()
+        return block
     block[:] = 0
-    common = np.multiply if by_product else np.minimum
     for r in range(len(block)):
         for a in range(start[rows.start + r], start[rows.start + r + 1]):
             entry = slice(by_start[neighbour[a]], by_start[neighbour[a] + 1])
-            block[r, target[entry]] += common(weight[a], by_weight[entry])  # a target stands once in a column
+            block[r, target[entry]] += np.minimum(weight[a], by_weight[entry])  # a target stands once in a column
     return block
