@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from passerby.cli.comparing import print_comparison, print_conditions, read_conditions
+from passerby.cli.evaluate_protocol import run_protocol
 from passerby.cli.parsing import check_report
 from passerby.cli.reranking import FLAGS, before_and_after, method_of
 from passerby.cli.stored import check_present, holds_both, read_sets
@@ -116,6 +117,11 @@ class Options:
     or the manifest.jsonl of a rendered street"""
     by: tuple[str, ...] = ()
     """columns of --conditions (default: all)"""
+    protocol: str = ""
+    """with an artefact: a protocol of domain generalization, p1, p1-without-duke, p2-m, p3-ms, "market1501->dukemtmc" ...; it needs a
+    model that was trained on exactly its sources, and its targets in --data"""
+    each_trial: bool = False
+    """of --protocol: list every trial of every target too"""
     bootstrap: int = 1000
     """draws for the 95 % intervals; 0 leaves them out"""
     unit: Literal["query", "person"] = "query"
@@ -132,6 +138,9 @@ class Options:
 
 def run(options: Options) -> None:
     """Evaluate what the options name."""
+    if options.protocol or options.each_trial:
+        run_protocol(options)
+        return
     _check(options)
     check_present(options.inputs)
     two_runs = len(options.inputs) == 2 and all(map(holds_both, options.inputs))
