@@ -1,6 +1,6 @@
 """Time of camera-wise batch norm, forward and backward: one grouped pass, the loop of the paper, and plain batch norm.
 
-    python benchmarks/camera_bn.py [--backbone mobilenet_v2 resnet50] [--size 128 64] [--cameras 6 15] [--repeats 7] [--device cpu]
+    python benchmarks/camera_bn.py [--backbone mobilenet_v2 resnet50] [--size 128 64] [--cameras 6 15] [--repeats 7]
     python benchmarks/camera_bn.py --layers
 
 The three take turns in one process, and the table gives the medians of their ratios, of wall time and (on CPUs) of processor

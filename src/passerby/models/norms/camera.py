@@ -245,22 +245,18 @@ class _Grouped(torch.autograd.Function):
         x, weight, means, inverse = ctx.saved_tensors
         gradient = _taken(gradient.contiguous(memory_format=_layout(x)), ctx.groups.order)
         wanted = list(ctx.needs_input_grad[:3])
-        of_x = torch.empty_like(x) if wanted[0] else None
-        of_weight, of_bias = (torch.zeros_like(means[0]) if needed else None for needed in wanted[1:])
-        start = 0
-        for length, mean, invstd in zip(ctx.groups.lengths, means, inverse, strict=True):
-            rows = slice(start, start + length)
-            found = torch.ops.aten.native_batch_norm_backward(
-                gradient[rows], x[rows], weight, None, None, mean, invstd, True, ctx.eps, wanted
-            )
-            if of_x is not None:
-                of_x[rows] = found[0]
-            if of_weight is not None:
-                of_weight += found[1]
-            if of_bias is not None:
-                of_bias += found[2]
-            start += length
-        return None if of_x is None else _taken(of_x, ctx.groups.back), of_weight, of_bias, None, None, None, None
+        lengths = ctx.groups.lengths
+        found = [
+            torch.ops.aten.native_batch_norm_backward(of_part, part, weight, None, None, mean, invstd, True, ctx.eps, wanted)
+            for of_part, part, mean, invstd in zip(gradient.split(lengths), x.split(lengths), means, inverse, strict=True)
+        ]
+        of_x, of_weight, of_bias = zip(*found, strict=True)
+        return (
+            _taken(torch.cat(of_x), ctx.groups.back) if wanted[0] else None,
+            torch.stack(of_weight).sum(0) if wanted[1] else None,
+            torch.stack(of_bias).sum(0) if wanted[2] else None,
+            None, None, None, None,
+        )  # fmt: skip
 
 
 def _taken(x: Tensor, positions: Tensor | None) -> Tensor:
