@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, make_dataclass
+from dataclasses import asdict, dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from passerby.cli.parsing import check_report
 from passerby.errors import UsageError
@@ -23,8 +25,9 @@ __all__ = ["main"]
 class RunOptions:
     """What is trained on what, and where the run lives."""
 
-    dataset: str = ""
-    """data set to train on: market1501, msmt17, cuhk03-np-detected, a folder of one folder an identity, a manifest.csv ..."""
+    dataset: Annotated[str, tyro.conf.arg(aliases=("--source",))] = ""
+    """data set to train on: market1501, msmt17, cuhk03-np-detected, a folder of one folder an identity, a manifest.csv ..., or a
+    part of one: street:campus"""
     data: Path | None = None
     """folder that holds the data set (default: PASSERBY_DATA)"""
     trial: str = ""
@@ -80,8 +83,6 @@ def _print_presets(recipe_name: str) -> None:
 
 def _resolve(recipe_name: str, arguments: list[str]) -> tuple[RunOptions, Any, Any]:
     """Preset, then --config file, then flags; later over earlier."""
-    import tyro
-
     from passerby.cli.parsing import parse
     from passerby.configs import merged, read_yaml
     from passerby.recipes import load_preset, recipe
@@ -139,7 +140,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> None:
     from passerby import datasets
-    from passerby.datasets.registry import data_folder
+    from passerby.artefact import read_description
+    from passerby.datasets.registry import data_folder, part_of
     from passerby.metrics.conventions import resolve, usual
     from passerby.recipes import recipe
 
@@ -148,22 +150,26 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
             f"train on what? Give --data DIR (and --dataset NAME where it cannot be told), or --preset NAME. "
             f"See: passerby train {name} --help"
         )
-    dataset = run.dataset or datasets.detect(data_folder(run.data))
-    data = datasets.one_trial(datasets.read(dataset, run.data), run.trial)
+    dataset, folder = part_of(run.dataset, run.data) if run.dataset else (datasets.detect(data_folder(run.data)), run.data)
+    data = datasets.one_trial(datasets.read(dataset, folder), run.trial)
+    if ":" in run.dataset:
+        data = replace(data, name=f"{dataset}:{run.dataset.partition(':')[2]}")
     published = preset.published if preset is not None else None
     convention = resolve(run.convention or (published.convention if published is not None else usual(data.name)))
     if run.convention and not len(data.query):
         raise UsageError(f"--convention is {run.convention}, but {data.name} has no queries to evaluate. Leave it out.")
     if len(data.query) and convention.same_camera == "drop":
         datasets.check_evaluable(data)
-    out = run.out or Path("runs") / f"{name}-{data.name}"
+    out = run.out or Path("runs") / f"{name}-{data.name.replace(':', '-')}"
     if run.out is None and run.trial:
         out = out.with_name(f"{out.name}-{run.trial.replace(' ', '-')}")
     _check_artefact(out)
     check_report(run.json)
-    _check_outside(out, dataset, run.data)
+    _check_outside(out, dataset, folder)
     path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; the training has left their group by now
+        if target := getattr(config, "target", ""):  # what was measured, was measured there
+            data = replace(data, name=f"{data.name} to {target}", query=data.query[:0], notes=read_description(path).notes)
         _report(path, out, data, convention, published, run)
 
 
