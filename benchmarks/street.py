@@ -4,7 +4,7 @@
     python benchmarks/street.py agree  [--crops 48]                      GL against numba before the camera degrades anything
     python benchmarks/street.py towns  --root M [--towns campus arcade]  histogram, ImageNet, own training, another town's
     python benchmarks/street.py real   --root M [--ids 400] [--training plain]  trained on rendered people, tested on real ones
-    python benchmarks/street.py ablate [--ids 150] [--only texture ...]  the same with one ingredient taken away at a time
+    python benchmarks/street.py ablate [--ids 150] [--only nothing texture ...]  the same with one ingredient taken away at a time
     python benchmarks/street.py pixels                                   SHA-256 of size S's pixels, drawn with numba
     python benchmarks/street.py freeze                                   pin lists and pixels anew: only for a new Street version
 
@@ -235,15 +235,16 @@ def real(root: Path, ids: int, views: int, seeds: int, epochs: int, training: st
         show(f"rendered people, {training}, seed {seed}", by_network(test, trained(train, run, seed, epochs, training)))
 
 
-def ablate(ids: int, views: int, only: Sequence[str], epochs: int, work: Path) -> None:
+def ablate(ids: int, views: int, only: Sequence[str], seeds: int, epochs: int, work: Path) -> None:
     from street_ablations import ABLATIONS, render_without
 
     test = real_test(work)
-    show("ImageNet MobileNetV2", by_network(test, imagenet_embedder()))
-    for name in ("nothing", *(only or ABLATIONS)):
+    for name in only or ("nothing", *ABLATIONS):
         train = render_without(name, work / f"without-{name}", ids, views)
         label = "everything as it is" if name == "nothing" else f"without {name}"
-        show(label, by_network(test, trained(train, work / f"run-without-{name}-{ids}", 0, epochs)))
+        for seed in range(seeds):
+            run = work / f"run-without-{name}-{ids}-{views}-{seed}"
+            show(f"{label}, seed {seed}", by_network(test, trained(train, run, seed, epochs)))
 
 
 def pixels(workers: int) -> dict[str, str]:
@@ -303,7 +304,7 @@ def main() -> None:
         elif given.what == "real":
             real(given.root, given.ids or 400, given.views or 12, given.seeds, given.epochs, given.training, work)
         else:
-            ablate(given.ids or 150, given.views or 8, given.only, given.epochs, work)
+            ablate(given.ids or 150, given.views or 8, given.only, given.seeds, given.epochs, work)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"CPU of this process {used.ru_utime + used.ru_stime:.0f} s")
 
