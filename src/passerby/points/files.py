@@ -1,0 +1,202 @@
+"""Readers of clouds: .obj, .ply and .npz files, and rows of HDF5 files.
+
+The .obj files of people hold one face only: common mesh libraries, which keep the points of faces, give 3 points of 8,192.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passerby.datasets.walking import shown
+from passerby.errors import DataError, MissingDependencyError, listing
+
+__all__ = ["CLOUD_SUFFIXES", "HDF5_SUFFIX", "read_bytes", "read_cloud"]
+
+CLOUD_SUFFIXES = frozenset({".obj", ".ply", ".npz"})
+HDF5_SUFFIX = ".h5"
+_GREY = 0.5
+_PLY_TYPES = {
+    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4", "double": "f8",
+    "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4", "float32": "f4", "float64": "f8",
+}  # fmt: skip
+
+
+def read_cloud(path: str | os.PathLike[str], *, colours: bool = True) -> np.ndarray:
+    """Read one cloud.
+
+    Args:
+        path: a .obj file with lines ``v x y z r g b``; a .ply file (text or binary) with x, y, z and red, green, blue; a .npz
+            file with ``xyz`` (N, 3) and ``rgb`` (N, 3); or ``FILE.h5/ROW``, a row of the array ``data`` (M, N, 3 or 6).
+        colours: refuse a cloud without colours; otherwise its points are grey.
+
+    Returns:
+        (N, 6) float32: x, y, z in metres, colours from 0 to 1, in the order of the file.
+
+    Raises:
+        DataError: no such file, no cloud, an empty one, coordinates that are not finite, or colours that are missing or out of
+            range.
+        MissingDependencyError: a row of an HDF5 file without h5py.
+    """
+    path = Path(path)
+    read = _READERS.get(HDF5_SUFFIX if path.parent.suffix == HDF5_SUFFIX else path.suffix.lower())
+    if read is None:
+        raise DataError(f'"{shown(path)}" is no cloud of points by its name: allowed are {listing(sorted(CLOUD_SUFFIXES))}.')
+    return _checked(read(path), path, colours)
+
+
+def _checked(values: np.ndarray, path: Path, colours: bool) -> np.ndarray:
+    if values.ndim != 2 or values.shape[1] not in (3, 6):
+        raise DataError(f'"{shown(path)}" has an array of shape {values.shape}: a cloud has x y z and red green blue a point.')
+    if len(values) == 0:
+        raise DataError(f'"{shown(path)}" holds no point: make the file again, or leave it out.')
+    if values.shape[1] == 3:
+        if colours:
+            raise DataError(
+                f'"{shown(path)}" has no colours: x y z r g b are needed for each point, or a network with inputs xyz.'
+            )
+        values = np.concatenate([values, np.full_like(values, _GREY)], 1)
+    values = np.ascontiguousarray(values, np.float32)
+    wrong = int((~np.isfinite(values)).any(1).sum())
+    if wrong:
+        raise DataError(f'"{shown(path)}" has {wrong} of {len(values)} points that are not finite: make the file again.')
+    low, high = values[:, 3:].min(), values[:, 3:].max()
+    if low < -1e-6 or high > 1 + 1e-6:
+        raise DataError(f'"{shown(path)}" has colours from {low:g} to {high:g}: they must be from 0 to 1.')
+    return values
+
+
+def read_bytes(path: Path) -> bytes:
+    """A whole file.
+
+    Raises:
+        DataError: it cannot be read, or is empty.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f'"{shown(path)}" cannot be read: {(error.strerror or str(error)).lower()}.') from None
+    if not content.strip():
+        raise DataError(f'"{shown(path)}" is an empty file: make it again, or leave it out.')
+    return content
+
+
+def _read_obj(path: Path) -> np.ndarray:
+    rows = [line.split()[1:] for line in read_bytes(path).splitlines() if line.startswith(b"v ")]
+    widths = {len(row) for row in rows}
+    if not rows:
+        raise DataError(f'"{shown(path)}" holds no point: no line begins with "v ".')
+    if len(widths) > 1 or not widths <= {3, 6}:
+        found = " or ".join(map(str, sorted(widths)))
+        raise DataError(f'"{shown(path)}" has points of {found} numbers: each line must be "v x y z r g b".')
+    return _numbers(rows, path)
+
+
+def _numbers(rows: list[list[bytes]], path: Path) -> np.ndarray:
+    try:
+        return np.array(rows, dtype=np.bytes_).astype(np.float64)
+    except ValueError as error:
+        raise DataError(f'"{shown(path)}" holds something that is no number: {error}.') from None
+
+
+def _read_ply(path: Path) -> np.ndarray:
+    content = read_bytes(path)
+    header, end, body = content.partition(b"end_header\n")
+    if not content.startswith(b"ply") or not end:
+        raise DataError(f'"{shown(path)}" is no PLY file: it has no header that begins with ply and ends with end_header.')
+    form, count, names, dtype = _ply_header(header.decode("ascii", "replace"), path)
+    if form == "ascii":
+        table = _numbers([line.split()[: len(names)] for line in body.splitlines()[:count]], path) if count else np.zeros((0, 6))
+        columns = dict(zip(names, table.T, strict=True))
+        short = len(table) < count
+    else:
+        short = len(body) < count * dtype.itemsize
+        table = np.frombuffer(body, dtype, 0 if short else count)
+        columns = {name: table[name].astype(np.float64) for name in names}
+    if short:
+        raise DataError(f'"{shown(path)}" is cut off: its header promises {count} points. Copy it again.')
+    bytewise = 255.0 if all(dtype[name] == np.uint8 for name in ("red", "green", "blue") if name in names) else 1.0
+    wanted = ["x", "y", "z", *(name for name in ("red", "green", "blue") if name in names)]
+    if any(name not in names for name in wanted[:3]):
+        raise DataError(f'"{shown(path)}" has the columns {listing(names, 9)}: x, y and z are needed.')
+    return np.stack([columns[name] / (bytewise if len(name) > 1 else 1.0) for name in wanted], 1)
+
+
+def _ply_header(text: str, path: Path) -> tuple[str, int, list[str], np.dtype]:
+    """Format, number of points, and the columns of a point; the points must come first, as every writer has it."""
+    form, count, names, types, element = "", 0, [], [], ""
+    for words in (line.split() for line in text.splitlines()):
+        match words:
+            case ["format", ("ascii" | "binary_little_endian" | "binary_big_endian") as form, *_]:
+                pass
+            case ["element", "vertex", number] if not element and number.isdigit():
+                element, count = "vertex", int(number)
+            case ["element", other, _]:
+                element = other
+                if not names:
+                    raise DataError(f'"{shown(path)}" begins with "{shown(other)}": only files whose points come first are read.')
+            case ["property", kind, name] if element == "vertex" and kind in _PLY_TYPES:
+                names.append(name)
+                types.append((">" if form == "binary_big_endian" else "<") + _PLY_TYPES[kind])
+            case ["property", *_] if element == "vertex":
+                raise DataError(f'"{shown(path)}" has the column "{shown(" ".join(words))}", which is no number a point.')
+            case _:
+                pass
+    if not form or not names:
+        raise DataError(f'"{shown(path)}" is no PLY file of points: its header names no format or no vertex.')
+    return form, count, names, np.dtype(list(zip(names, types, strict=True)))
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    try:
+        with np.load(path) as content:
+            arrays = {name: content[name] for name in ("xyz", "rgb") if name in content}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no NumPy archive"
+        raise DataError(f'"{shown(path)}" cannot be read: {reason.lower()}.') from None
+    if "xyz" not in arrays:
+        raise DataError(f'"{shown(path)}" has no array "xyz": a cloud has xyz (N, 3) and rgb (N, 3).')
+    if any(array.ndim != 2 or array.shape[1] != 3 or len(array) != len(arrays["xyz"]) for array in arrays.values()):
+        shapes = listing(f"{name} {array.shape}" for name, array in arrays.items())
+        raise DataError(f'"{shown(path)}" has {shapes}: a cloud has xyz (N, 3) and rgb (N, 3).')
+    if "rgb" in arrays and arrays["rgb"].dtype == np.uint8:
+        arrays["rgb"] = arrays["rgb"] / np.float32(255)
+    return np.concatenate(list(arrays.values()), 1)
+
+
+def _read_hdf5(path: Path) -> np.ndarray:
+    rows = _hdf5(path.parent)
+    if not path.name.isdigit() or int(path.name) >= len(rows):
+        raise DataError(f'"{shown(path.parent)}" has rows 0 to {len(rows) - 1}: there is no row "{shown(path.name)}".')
+    return rows[int(path.name)]
+
+
+@lru_cache(maxsize=8)
+def _hdf5(path: Path) -> np.ndarray:
+    """The array `data` of a file, kept for the rows to come: a file of ModelNet40 holds 2,048 clouds in 50 MB."""
+    try:
+        import h5py
+    except ImportError:
+        raise MissingDependencyError(
+            "HDF5 files are read with h5py, which is not installed. Try: pip install 'passerby[cuhk03]'"
+        ) from None
+    try:
+        with h5py.File(path) as file:
+            data: Any = file["data"]
+            return np.asarray(data[:], np.float32)
+    except (OSError, KeyError) as error:
+        raise DataError(f'"{shown(path)}" cannot be read as HDF5 with an array "data": {str(error).splitlines()[0]}.') from None
+
+
+_READERS: dict[str, Callable[[Path], np.ndarray]] = {
+    ".obj": _read_obj,
+    ".ply": _read_ply,
+    ".npz": _read_npz,
+    HDF5_SUFFIX: _read_hdf5,
+}
