@@ -117,6 +117,7 @@ class ReidData:
         val: validation images that are no part of `train`.
         multi_query: further images of each query's person and camera, for multi-query search.
         notes: what must be said beside every number made from this data.
+        trial: the trial that `train`, `query` and `gallery` are, where one was chosen.
     """
 
     name: str
@@ -127,6 +128,7 @@ class ReidData:
     val: Split = Split()
     multi_query: Split = Split()
     notes: tuple[str, ...] = field(default=())
+    trial: str = ""
 
     def splits(self) -> dict[str, Split]:
         """The non-empty splits by name, in the order in which they are shown."""

@@ -118,7 +118,8 @@ def people_of(labels: LabelMap) -> tuple[tuple[str, int], ...]:
 
 def write_settings(run_dir: Path, data: ReidData, config: Any, labels: LabelMap) -> None:
     """Write the resolved options and the label map beside the run: config.yaml (`--config` takes it) and labels.json."""
-    write_yaml(Path(run_dir) / "config.yaml", {"dataset": data.name, **plain(config)})
+    trained_on = {"dataset": data.name} | ({"trial": data.trial} if data.trial else {})
+    write_yaml(Path(run_dir) / "config.yaml", {**trained_on, **plain(config)})
     write_json(Path(run_dir) / "labels.json", people_of(labels))
 
 

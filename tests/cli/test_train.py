@@ -156,6 +156,8 @@ def test_a_trial_is_trained_on_its_own_people_and_says_so(
         assert main([*words, *(["--trial", trial] if trial else [])]) == 0
         found = read_description(tmp_path / "runs" / place / "artefact")
         assert [pid for _, pid in found.label_map] == people and found.notes == (note,)
+        settings = yaml.safe_load((tmp_path / "runs" / place / "config.yaml").read_text())
+        assert settings.get("trial", "") == (f"split {trial}" if trial else "")  # so that --config repeats the run
         said = capsys.readouterr().out
         assert f"note: {note}" in said and "trained on" not in said
     assert main([*words, "--trial", "3", "--out", "x"]) == 2

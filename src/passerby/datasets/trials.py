@@ -32,7 +32,7 @@ def one_trial(data: ReidData, name: str) -> ReidData:
     if chosen is None:
         raise UsageError(f'{data.name} has no trial "{name}": {listing(names, 12)}.')
     notes = (*without_trials(data.notes, data), *([chosen.note] if chosen.note else []))
-    return replace(data, train=chosen.train, query=chosen.query, gallery=chosen.gallery, notes=notes)
+    return replace(data, train=chosen.train, query=chosen.query, gallery=chosen.gallery, notes=notes, trial=chosen.name)
 
 
 def without_trials(notes: Iterable[str], data: ReidData) -> tuple[str, ...]:
