@@ -137,17 +137,27 @@ def images_by_camera(*splits: Split) -> dict[str, list[Path]]:
     return {camera_name(camera): sorted(found[camera]) for camera in sorted(found)}
 
 
-def observe(embedder: Embedder, batches: Sequence[Sequence[Path]], flip: bool = True) -> Observations:
+def observe(
+    embedder: Embedder,
+    batches: Sequence[Sequence[Path]],
+    flip: bool = True,
+    *,
+    given: CameraStatistics | None = None,
+    camera_of: Mapping[Path, str] | None = None,
+) -> Observations:
     """What the norms see in batches of one camera.
 
     Args:
         embedder: of a network with camera-wise norms; its precision holds, sums are fp32.
         batches: images, two or more a batch.
         flip: pass each batch's mirror images too, after it.
+        given: statistics of some of the layers, used there instead of the batch's; the batches may then show several cameras.
+        camera_of: the camera of each image, for `given`.
     """
     seen = Observations()
-    for scales in embedder.decoded(batches):
-        with observed(seen):
+    for batch, scales in zip(batches, embedder.decoded(batches), strict=True):
+        rows = () if given is None or camera_of is None else given.rows(camera_of[path] for path in batch)
+        with observed(seen, given, rows):
             embedder.pass_through(scales, flip=flip)
     return seen
 

@@ -184,9 +184,15 @@ def fed(statistics: CameraStatistics, cameras: Tensor | Sequence[int]) -> Any:
     return _from(_Fed(statistics, torch.as_tensor(cameras)))
 
 
-def observed(observations: Observations) -> Any:
-    """Context in which the whole batch stands for one camera; its statistics normalise it and are added to `observations`."""
-    return _from(_Observed(observations))
+def observed(observations: Observations, given: CameraStatistics | None = None, cameras: Tensor | Sequence[int] = ()) -> Any:
+    """Context in which the whole batch stands for one camera; its statistics normalise it and are added to `observations`.
+
+    Args:
+        observations: where they go.
+        given: statistics of some of the layers, which are fed to these by row instead.
+        cameras: (B,) rows of `given`.
+    """
+    return _from(_Observed(observations, None if given is None else _Fed(given, torch.as_tensor(cameras))))
 
 
 def blended() -> Any:
@@ -296,8 +302,11 @@ class _Fed:
 @dataclass(frozen=True)
 class _Observed:
     observations: Observations
+    given: _Fed | None
 
     def normalise(self, norm: CameraBatchNorm, x: Tensor) -> Tensor:
+        if self.given is not None and norm.layer in self.given.statistics.means:
+            return self.given.normalise(norm, x)
         mean, var = (torch.zeros(norm.num_features, dtype=_wide(x), device=x.device) for _ in range(2))
         # A factor of 1 leaves in the buffers exactly what this batch showed: its mean, and its unbiased variance.
         found = F.batch_norm(x, mean, var, norm.weight, norm.bias, True, 1.0, norm.eps)

@@ -57,14 +57,19 @@ class Observations:
         return {layer: combine(seen) for layer, seen in self.batches.items()}
 
 
+def _stacked(seen: Sequence[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """(batches, C) means and variances in double precision."""
+    return torch.stack([mean for _, mean, _ in seen]).double(), torch.stack([var for _, _, var in seen]).double()
+
+
 def _cumulative(seen: Sequence[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    means, variances = (torch.stack([batch[i] for batch in seen]).double() for i in (1, 2))
+    means, variances = _stacked(seen)
     return means.mean(0).float(), variances.mean(0).float()
 
 
 def _pooled(seen: Sequence[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     counts = torch.tensor([count for count, _, _ in seen], dtype=torch.float64, device=seen[0][1].device)[:, None]
-    means, variances = (torch.stack([batch[i] for batch in seen]).double() for i in (1, 2))
+    means, variances = _stacked(seen)
     mean = (counts * means).sum(0) / counts.sum()
     squares = ((counts - 1) * variances + counts * (means - mean).square()).sum(0)
     return mean.float(), (squares / (counts.sum() - 1)).float()
@@ -136,6 +141,12 @@ class CameraStatistics:
         """
         row = int(self.rows([camera])[0])
         return {layer: (self.means[layer][row], self.variances[layer][row]) for layer in self.means}
+
+    def only(self, layers: Iterable[str]) -> CameraStatistics:
+        """The statistics of some of the layers."""
+        chosen = list(layers)
+        means, variances = ({layer: named[layer] for layer in chosen} for named in (self.means, self.variances))
+        return CameraStatistics(self.cameras, means, variances)
 
     def to(self, device: torch.device | str) -> CameraStatistics:
         """The same statistics on `device`."""
