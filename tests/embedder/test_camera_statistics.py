@@ -19,6 +19,7 @@ from passerby.embedder.camera_statistics import (
     with_data_statistics,
 )
 from passerby.embedder.network import WHOLE_SET
+from passerby.embedder.progressive import cuts, with_first_layers
 from passerby.errors import ArtefactError, DataError, UsageError
 from passerby.models import ModelConfig, Outputs, build_model
 from passerby.models.norms.camera import CameraBatchNorm
@@ -270,6 +271,33 @@ def test_a_camera_agnostic_embedder_falls_back_for_unknown_cameras_only(pictures
     np.testing.assert_array_equal(ready([path], camera="hall/1"), known)
     np.testing.assert_array_equal(ready([path], camera="lobby"), ready([path]))
     assert np.abs(ready([path]) - known).max() > 0.01
+
+
+def test_camera_statistics_in_the_first_layers_only(pictures):
+    plain, how = embedder(network(camera_trained=False)), Estimation(min_images=2)
+    full = {name: split.where(lambda record: record.camid < 2) for name, split in pictures.items()}
+    none, first, every = with_first_layers(plain, full, [0, 1, 2], how)
+    assert list(cuts(plain).values())[:2] == [0, 1] and list(cuts(plain).values())[-1] == 2
+    own, whole = (with_data_statistics(plain, full, source, how)["query"] for source in ("own", "whole-set"))
+    split = full["query"]
+    np.testing.assert_allclose(embed(none["query"], split).vectors, embed(whole, split).vectors, atol=1e-5)
+    np.testing.assert_allclose(embed(every["query"], split).vectors, embed(own, split).vectors, atol=1e-5)
+    # By hand: the first norm has the statistics of each camera, the second is estimated behind it, from all images.
+    cameras = own.cameras
+    torch.testing.assert_close(first["query"].cameras.means["norm"], cameras.means["norm"])
+    neck = first["query"].cameras.means["neck"]
+    assert torch.equal(neck[0], neck[1]) and not torch.equal(neck, none["query"].cameras.means["neck"])
+    paths = images_by_camera(split)
+    behind = []
+    for camera, row in zip(paths, range(2), strict=True):
+        with torch.no_grad():
+            x = inputs(paths[camera])
+            for view in (x, x.flip(-1)):
+                layer = plain.model.norm
+                moments = cameras.means["norm"][row], cameras.variances["norm"][row]
+                found = nn.functional.batch_norm(plain.model.conv(view), *moments, layer.weight, layer.bias)
+                behind.append(torch.relu(found).mean((2, 3)))
+    torch.testing.assert_close(neck[0], torch.cat(behind).mean(0), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

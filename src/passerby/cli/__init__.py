@@ -30,14 +30,18 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("demo", "the whole way on an input that needs no download: data, training, a number, pictures"),
     "data check": Verb("data_check", "name a data set, count it, and say what its evaluation will mean"),
     "data prepare": Verb("data_prepare", "convert a data set: MOT video to crops, any layout to Market layout or a manifest"),
-    "train": Verb("train", "train a recipe: baseline"),
+    "train": Verb("train", "train a recipe: baseline, camera-bn"),
+    "adapt": Verb("adapt", "fit a trained model to new cameras from unlabelled images, without training"),
     "embed": Verb("embed", "turn images into embeddings with a trained model"),
     "evaluate": Verb("evaluate", "Rank-1/5/10, mAP, mINP with their convention, per camera pair, with intervals"),
+    "compare norms": Verb("compare_norms", "batch norm, instance norm and camera-wise norm, at home and in a new place"),
     "plot ranking": Verb("plot_ranking", "best, median and worst queries with what was found for them"),
     "street list": Verb("street_list", "towns of rendered people, the cameras of one, the people of a rendered folder"),
     "street render": Verb("street_render", "render people of a town, or the Street-v1 benchmark, as a data set"),
     "street video": Verb("street_video", "film a town's cameras, with MOT ground truth"),
     "plot curves": Verb("plot_curves", "training curves of one or several runs"),
+    "plot domains": Verb("plot_domains", "embeddings of several data sets: t-SNE, or densities of distances"),
+    "plot gates": Verb("plot_gates", "gates between batch and instance norm over a MetaBIN run"),
 }
 
 
