@@ -74,12 +74,12 @@ def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Name
         **({"meta_batch_size": options.batch, "inner_period": max(1, options.epochs // 20), "gate_lr": options.gate_lr}
            if METHODS[method]["meta"] else {"gate_lr": options.gate_lr} if METHODS[method]["norm"] == "bin" else {}),
     )  # fmt: skip
-    sources = ReidData("street", train=data.train.where(lambda record: record.domain != town))
+    sources = ReidData("street", train=data.train.where(lambda record: record.domain != f"street-{town}"))
     run = options.work / f"{town}-{seed}-{method.replace(' ', '-')}"
     shutil.rmtree(run, ignore_errors=True)
     began, cpu = time.monotonic(), time.process_time()
     path = train(config, sources, run, device=options.device, workers=0)
-    query, gallery = (split.where(lambda record: record.domain == town) for split in (data.query, data.gallery))
+    query, gallery = (split.where(lambda record: record.domain == f"street-{town}") for split in (data.query, data.gallery))
     embedder, numbering = load(path, device=options.device), Numbering.of(query, gallery)
     scores = evaluate(*(embed(embedder, split, numbering=numbering) for split in (query, gallery)))
     gate = read_gates(run)[-1].mean if (run / FILE).is_file() else {}
@@ -103,6 +103,10 @@ def run(options: argparse.Namespace) -> None:
     from passerby import datasets
 
     data = small_copy(datasets.read("street", options.root), options.work / "images", tuple(options.size), options.views)
+    domains = sorted({record.domain for record in data.train})
+    absent = [town for town in options.towns if f"street-{town}" not in domains]
+    if absent:
+        raise SystemExit(f"no town {', '.join(absent)} in {options.root}: there are {', '.join(domains)}")
     done = {(row["town"], row["seed"], row["method"]) for row in rows_of(options.out)}
     for town in options.towns:
         for seed in options.seeds:

@@ -1,7 +1,18 @@
-"""Pictures: ranked galleries and training curves, in one visual language."""
+"""Pictures: ranked galleries, training curves, domains and gates, in one visual language."""
 
 from passerby.plots.curves import plot_curves
+from passerby.plots.domains import plot_distances, plot_tsne
+from passerby.plots.gates import plot_gates
 from passerby.plots.ranking import RankedQuery, choose_queries, rank_query
 from passerby.plots.sheet import plot_ranking
 
-__all__ = ["RankedQuery", "choose_queries", "plot_curves", "plot_ranking", "rank_query"]
+__all__ = [
+    "RankedQuery",
+    "choose_queries",
+    "plot_curves",
+    "plot_distances",
+    "plot_gates",
+    "plot_ranking",
+    "plot_tsne",
+    "rank_query",
+]
