@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     results = options.work / "results.jsonl"
     finished = {(row["source"], row["seed"], row["train"], row["test"], row["target"]) for row in done(results)}
     for seed in range(options.seeds):
-        for source in options.towns:
+        for source in options.sources or options.towns:
             for norm in ("batch", "camera"):
                 tests = [norm] + (["camera", "whole-set"] if norm == "batch" and seed < options.crossed else [])
                 open_ = [
@@ -166,6 +166,7 @@ def main() -> None:
         "--crossed", type=int, default=0, help="seeds in which the plain network is tested by camera and whole-set too"
     )
     parser.add_argument("--towns", nargs="+", default=list(TOWNS))
+    parser.add_argument("--sources", nargs="+", default=[], help="train on these only, so that two processes can share the work")
     parser.add_argument("--epochs", type=int, default=CONFIG.epochs)
     parser.add_argument("--lr", type=float, default=CONFIG.lr)
     parser.add_argument("--optimizer", default=CONFIG.optimizer)
