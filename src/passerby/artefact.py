@@ -22,11 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from passerby.embedder import Embedder, EmbeddingRule
+from passerby.embedder import Embedder, EmbeddingRule, embedder_for
 from passerby.errors import ArtefactError, PasserbyError, listing, nearest
 from passerby.files import write_json
 from passerby.models.norms.replacing import camera_norms, use_camera_norms
 from passerby.models.norms.statistics import CameraStatistics
+from passerby.points import CloudPreprocess
 from passerby.records import ReidData
 from passerby.training import random_state
 from passerby.training.distributed import resolve_device
@@ -59,7 +60,7 @@ class Artefact:
     Attributes:
         recipe: name of the recipe that trained it.
         config: the recipe's whole configuration, JSON-able.
-        model: the fields of the `models.ModelConfig` that makes the network again, JSON-able.
+        model: the fields of the `models.ModelConfig`, or of the `PointModelConfig`, that makes the network again, JSON-able.
         preprocess: what the network's input stage expects.
         rule: how its outputs become vectors.
         embedding_dim: length of a vector.
@@ -77,7 +78,7 @@ class Artefact:
     recipe: str
     config: Mapping[str, Any]
     model: Mapping[str, Any]
-    preprocess: Preprocess
+    preprocess: Preprocess | CloudPreprocess
     rule: EmbeddingRule
     embedding_dim: int
     label_map: tuple[tuple[str, int], ...] = ()
@@ -267,7 +268,8 @@ def read_description(path: str | os.PathLike[str]) -> Artefact:
 
 def _parsed(path: Path, content: dict[str, Any]) -> Artefact:
     try:
-        content["preprocess"] = Preprocess.from_dict(content["preprocess"])
+        kind = CloudPreprocess if CloudPreprocess.describes(content["preprocess"]) else Preprocess
+        content["preprocess"] = kind.from_dict(content["preprocess"])
         content["rule"] = EmbeddingRule(**content["rule"])
         content["label_map"] = tuple((str(domain), int(pid)) for domain, pid in content["label_map"])
         content["data"], content["notes"] = tuple(content["data"]), tuple(content["notes"])
@@ -333,7 +335,7 @@ def load(
             f"{path} says embedding_dim {facts.embedding_dim}, its network gives {dim}: it was edited or damaged."
         )
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # twice as fast on CPUs
-    return Embedder(
+    return embedder_for(facts.preprocess)(
         model, facts.preprocess, rule or facts.rule, device=device, precision=precision, batch_size=batch_size, workers=workers,
         facts=_meta(facts, cameras is not None), cameras=cameras, camera_agnostic=camera_agnostic,
         without_statistics=without_statistics,
@@ -345,7 +347,7 @@ def _meta(facts: Artefact, adapted: bool) -> dict[str, Any]:
         **({"camera_statistics": facts.cameras_sha256[:12]} if adapted else {}),
         "artefact": facts.short_id,
         "recipe": facts.recipe,
-        "backbone": facts.model.get("backbone", ""),
+        "backbone": facts.model.get("backbone", facts.model.get("network", "")),
         "norm": facts.model.get("norm", "batch"),
         "trained_on": [entry.get("name", "") for entry in facts.data],
         "notes": list(facts.notes),
@@ -354,7 +356,10 @@ def _meta(facts: Artefact, adapted: bool) -> dict[str, Any]:
 
 def _built(description: Mapping[str, Any]) -> nn.Module:
     from passerby.models import ModelConfig, build_model
+    from passerby.models.point_models import PointModelConfig, build_point_model, is_point_model
 
+    if is_point_model(description):
+        return build_point_model(PointModelConfig(**description))
     known = [f.name for f in fields(ModelConfig)]
     unknown = [name for name in description if name not in known]
     if unknown:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -17,13 +16,16 @@ from passerby.errors import DataError, PasserbyError, UsageError, listing
 from passerby.records import Record, Split
 from passerby.samplers import Sampler
 
-__all__ = ["Batch", "EvalLoader", "JoinedLoader", "TrainLoader", "Transform", "labels_of"]
+__all__ = ["Batch", "EvalLoader", "JoinedLoader", "TrainLoader", "Transform", "labels_of", "stacked"]
 
 
 class Transform(Protocol):
-    """What a loader asks of a transform: `TrainTransforms`, `EvalTransform`, or a recipe's own."""
+    """What a loader asks of a transform: `TrainTransforms`, `EvalTransform`, `TrainClouds`, `EvalClouds`, or a recipe's own.
 
-    def __call__(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
+    A transform of something else than pictures has a method ``read(path)`` beside it, whose result it is called with.
+    """
+
+    def __call__(self, image: Any, generator: np.random.Generator, /) -> Tensor:
         """One image's tensor; every random choice comes from `generator`."""
         ...
 
@@ -301,14 +303,15 @@ class _Decoder(Dataset):
 
     def __init__(self, records: tuple[Record, ...], transform: Transform) -> None:
         self.records, self.transform = records, transform
+        self.read = getattr(transform, "read", read_image)
 
     def __getitem__(self, key: Key) -> Tensor:
         position, entropy = key
-        return self.transform(read_image(self.records[position].path), np.random.default_rng(entropy))
+        return self.transform(self.read(self.records[position].path), np.random.default_rng(entropy))
 
     def __getitems__(self, keys: list[Key]) -> Tensor | PasserbyError:
         try:
-            return _stacked([self[key] for key in keys])
+            return stacked([self[key] for key in keys], [self.records[position].path.name for position, _ in keys])
         except PasserbyError as error:
             return error
 
@@ -330,8 +333,18 @@ def _as_it_is(batch: object) -> object:
     return batch
 
 
-def _stacked(tensors: list[Tensor]) -> Tensor:
-    """(B, ...); images stay in the channels-last memory that transforms make."""
+def stacked(tensors: Sequence[Tensor], names: Sequence[str]) -> Tensor:
+    """(B, ...); images stay in the channels-last memory that transforms make.
+
+    Raises:
+        DataError: inputs of unequal sizes.
+    """
+    for tensor, name in zip(tensors, names, strict=True):
+        if tensor.shape != tensors[0].shape:
+            raise DataError(
+                f"a batch holds inputs of one size: {names[0]} gives {tuple(tensors[0].shape)}, {name} "
+                f"{tuple(tensor.shape)}. Clouds need equal numbers of points: make all from images of one size."
+            )
     if tensors[0].ndim == 3:
         return torch.stack([tensor.permute(1, 2, 0) for tensor in tensors]).permute(0, 3, 1, 2)
-    return torch.stack(tensors)
+    return torch.stack(list(tensors))

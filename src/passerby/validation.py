@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from passerby.batches import EvalLoader
-from passerby.embedder import Embedder, EmbeddingRule, Numbering, embed
+from passerby.batches import EvalLoader, Transform
+from passerby.embedder import Embedder, EmbeddingRule, Numbering, embed, embedder_for
 from passerby.embedder.camera_statistics import Estimation, with_data_statistics
 from passerby.embeddings import Embeddings
 from passerby.errors import DataError
 from passerby.losses import cross_entropy
 from passerby.metrics import MARKET1501, Convention, RetrievalScores, evaluate
+from passerby.points import CloudPreprocess, EvalClouds
 from passerby.records import ReidData, Split
 from passerby.training import Evaluate
 from passerby.training.distributed import everyone, share_buffers, world
@@ -76,7 +77,7 @@ class RetrievalEvaluation:
 
     model: Callable[[], nn.Module]
     data: ReidData
-    preprocess: Preprocess
+    preprocess: Preprocess | CloudPreprocess
     rule: EmbeddingRule = field(default_factory=EmbeddingRule)
     convention: Convention = MARKET1501
     device: torch.device | str = "cpu"
@@ -102,7 +103,9 @@ class RetrievalEvaluation:
         """Everything that the evaluator says about a query and a gallery."""
         model = self.model()
         share_buffers(model)  # each process's batch norms have seen its own share only
-        embedder = Embedder(model, self.preprocess, self.rule, device=self.device, batch_size=self.batch_size)
+        embedder = embedder_for(self.preprocess)(
+            model, self.preprocess, self.rule, device=self.device, batch_size=self.batch_size
+        )
         numbering, splits = Numbering.of(query, gallery), {"query": query, "gallery": gallery}
         ready = dict.fromkeys(splits, embedder)
         if self.cameras is not None:  # every process estimates all of them, alike, from all images
@@ -139,28 +142,43 @@ class ClassificationEvaluation:
         preprocess: the network's input.
         device: where the network runs.
         batch_size: images a forward pass.
+        by_class: measure the mean of the classes' own errors too.
     """
 
     model: Callable[[], nn.Module]
     split: Split
     labels: Mapping[tuple[str, int], int]
-    preprocess: Preprocess
+    preprocess: Preprocess | CloudPreprocess
     device: torch.device | str = "cpu"
     batch_size: int = 64
+    by_class: bool = False
 
     @torch.inference_mode()
     def __call__(self, max_batches: int | None = None) -> dict[str, float]:
-        """``val_error`` as a fraction and ``val_loss``; every process measures the same."""
+        """``val_error`` as a fraction and ``val_loss``, with `by_class` ``val_class_error``; every process measures the same."""
         model = self.model().eval()
         share_buffers(model)
         split = self.split if max_batches is None else self.split[: max_batches * self.batch_size]
-        loader = EvalLoader(split, EvalTransform(self.preprocess), batch_size=self.batch_size, label_map=self.labels)
-        wrong, loss = 0, 0.0
+        transform, prepared = _input_stage(self.preprocess)
+        loader = EvalLoader(split, transform, batch_size=self.batch_size, label_map=self.labels)
+        wrong, labels, loss = [], [], 0.0
         for batch in (each.to(self.device) for each in loader):
-            logits = model(normalise(batch.inputs, self.preprocess)).logits
-            wrong += int((predicted(logits) != batch.labels).sum())
+            logits = model(prepared(batch.inputs)).logits
+            wrong.append(predicted(logits) != batch.labels)
+            labels.append(batch.labels)
             loss += float(cross_entropy(logits, batch.labels)) * len(batch)
-        return {"val_error": wrong / len(split), "val_loss": loss / len(split)}
+        errors, whose = torch.cat(wrong).double(), torch.cat(labels)
+        found = {"val_error": float(errors.mean()), "val_loss": loss / len(split)}
+        if self.by_class:
+            found["val_class_error"] = float(torch.stack([errors[whose == label].mean() for label in whose.unique()]).mean())
+        return found
+
+
+def _input_stage(preprocess: Preprocess | CloudPreprocess) -> tuple[Transform, Callable[[Tensor], Tensor]]:
+    """What makes a file a part of a batch, and a batch the network's input."""
+    if isinstance(preprocess, CloudPreprocess):
+        return EvalClouds(preprocess), lambda clouds: clouds
+    return EvalTransform(preprocess), lambda images: normalise(images, preprocess)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Networks on points: published sizes, blocks against their literal definition, options that act, and what is refused."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from passerby.configs import plain
 from passerby.errors import UsageError
 from passerby.models.ognet import OGNet, OGNetOptions
 from passerby.models.point_blocks import EDGE_NORMS, EdgeConv, Gate, GroupedMlp
@@ -214,7 +216,7 @@ def test_a_batch_gives_what_its_clouds_give_alone():
 
 def test_a_description_is_plain_and_makes_the_same_network():
     config = PointModelConfig(ognet=DEEP, inputs="xyz", parts=2)
-    assert PointModelConfig(**config.to_dict()) == config
+    assert PointModelConfig(**json.loads(json.dumps(plain(config)))) == config
 
 
 def test_colours_do_not_move_a_graph_in_space():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from passerby.models.outputs import Outputs
 from passerby.models.point_blocks import Gate
 from passerby.models.pointnet2 import PointNet2
 
-__all__ = ["POINT_NETWORKS", "PointModel", "PointModelConfig", "build_point_model", "cloud_input"]
+__all__ = ["POINT_NETWORKS", "PointModel", "PointModelConfig", "build_point_model", "is_point_model"]
 
 _INPUTS = {"rgb": (3, 6), "xyz": (0, 3), "xyzrgb": (0, 6)}
 _CLASSIFIER_STD = 1e-6
@@ -31,10 +31,10 @@ class PointModelConfig:
 
     Attributes:
         network: one of `POINT_NETWORKS`.
-        inputs: features of a point beside its place in the graph: ``rgb`` (published), ``xyz`` or ``xyzrgb``.
+        inputs: what is known of a point beside its place in the graph: ``rgb`` (published), ``xyz`` or ``xyzrgb``.
         ognet: options of OG-Net; of the others DGCNN takes `k`, `norm` and `mix`.
-        parts: cut the points into so many slices by height, each with a vector and a classifier of its own beside the global ones;
-            1 makes the global ones alone.
+        parts: cut the points into so many slices by height, each with a vector and a classifier of its own beside the global
+            ones; 1 makes the global ones alone.
         linear_dim: length of a vector.
         dropout: before the classifier, at least 0 and below 1.
         metric_before_dropout: pair losses see the embedding before dropout, not after it.
@@ -68,10 +68,6 @@ class PointModelConfig:
             raise UsageError(f"linear_dim is {self.linear_dim} and parts {self.parts}: both are 1 or more.")
         if self.parts > 1 and self.network != "ognet":
             raise UsageError(f"parts is {self.parts}, but only ognet has points left that can be cut into slices.")
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able values."""
-        return {**asdict(self), "ognet": {**asdict(self.ognet), "feature_dims": list(self.ognet.feature_dims)}}
 
 
 def _dgcnn(in_dim: int, options: OGNetOptions) -> nn.Module:
@@ -166,7 +162,7 @@ class PointModel(nn.Module):
         return searching
 
 
-def cloud_input(description: Mapping[str, Any]) -> bool:
+def is_point_model(description: Mapping[str, Any]) -> bool:
     """Whether the description of a network in an artefact is that of a network of points."""
     return description.get("network") in POINT_NETWORKS
 
@@ -183,7 +179,7 @@ def build_point_model(config: PointModelConfig, num_classes: int = 0) -> PointMo
     """
     if num_classes < 0:
         raise UsageError(f"num_classes is {num_classes}: it counts training classes, 0 stands for no classifier.")
-    if config.parts > 1 and config.parts > config.ognet.points_left:
+    if 1 < config.parts > config.ognet.points_left:
         raise UsageError(
             f"parts is {config.parts}, but the network ends with {config.ognet.points_left} points: give fewer parts."
         )
