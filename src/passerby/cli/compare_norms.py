@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, make_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
+
 from passerby.errors import UsageError
+from passerby.recipes.camera_bn import Config, estimation, train
 
 if TYPE_CHECKING:
     from passerby.embedder import Embedder
-    from passerby.recipes.camera_bn import Config
+    from passerby.embedder.camera_statistics import Estimation
     from passerby.records import ReidData, Split
 
-__all__ = ["main"]
+__all__ = ["Options", "run"]
 
 IBN = {
     "resnet50": "resnet50_ibn_a", "resnet101": "resnet101_ibn_a", "osnet_x1_0": "osnet_ain_x1_0", "osnet": "osnet_ain_x1_0",
@@ -33,8 +36,13 @@ PROGRESSIVE = "BN, camera statistics in "
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What is compared where."""
+class Options:
+    """Train with plain batch norm, with instance norms (IBN) and by camera, and test each at home and in a new place.
+
+    The table has the rows of tables 6 and 9 of the paper on camera-based batch norm: BN / BN, IBN / IBN, BN / AdaBN (statistics
+    of the whole test set), BN / CBN (of each camera), CBN / CBN, and BN with camera statistics in the first layers only, more
+    and more of them. All are trained by `passerby train camera-bn`, whose options follow.
+    """
 
     source: Path
     """folder of the data set to train on"""
@@ -52,71 +60,45 @@ class RunOptions:
     """processes that decode training images"""
     json: Path | None = None
     """write the table to this file too"""
+    recipe: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run `passerby compare norms` with the words that follow it."""
-    import tyro
-
-    from passerby.cli.parsing import check_report, parse
-    from passerby.recipes.camera_bn import Config
-
-    both = make_dataclass(
-        "Options",
-        [("run", Annotated[RunOptions, tyro.conf.arg(name="")]), ("options", Annotated[Config, tyro.conf.arg(name="")])],
-        frozen=True,
-    )
-    both.__doc__ = (
-        "Train with plain batch norm, with instance norms (IBN) and by camera, and test each at home and in a new place.\n\n"
-        "The table has the rows of tables 6 and 9 of the paper on camera-based batch norm: BN / BN, IBN / IBN, BN / AdaBN "
-        "(statistics of the whole test set), BN / CBN (of each camera), CBN / CBN, and BN with camera statistics in the first "
-        "layers only, more and more of them. All are trained by `passerby train camera-bn` with the options below."
-    )
-    try:
-        chosen: Any = parse(both, "passerby compare norms", arguments)
-    except SystemExit:  # the help was asked for and is printed
-        return 0
-    check_report(chosen.run.json)
-    _compare(chosen.run, chosen.options)
-    return 0
-
-
-def _compare(run: RunOptions, config: Config) -> None:
+def run(options: Options) -> None:
+    """Train what is not trained yet, test everything, and print the table."""
     from passerby import datasets
     from passerby.artefact import load
-    from passerby.recipes.camera_bn import estimation, train
 
+    config = options.recipe
     if config.norm != "camera" or config.then:
         raise UsageError("--norm and --then: this table sets the norms itself and trains on --source only; leave them out.")
-    folders = {"home": run.source, "away": run.target}
+    folders = {"home": options.source, "away": options.target}
     places = {place: datasets.read(datasets.detect(folder), folder) for place, folder in folders.items()}
     for data in places.values():
         datasets.check_evaluable(data)
-    how = estimation(config)
+    nothing = places["home"].query[:0]
+    own = replace(places["home"], query=nothing, gallery=nothing)  # the table is measured behind all trainings
     rows: dict[str, dict[str, Any]] = {}
-    trained: dict[str, Path] = {}
-    for name, options in _arms(run, config).items():
-        own = replace(places["home"], query=places["home"].query[:0], gallery=places["home"].gallery[:0])
-        trained[name] = run.out / name / "artefact"
-        if not (trained[name] / "passerby.json").is_file():
-            train(options, own, run.out / name, resume=True, device=run.device, workers=run.workers)
-    for name, path in trained.items():
-        embedder = load(path, device=run.device, batch_size=config.batch_size)
+    for name, chosen in _arms(options).items():
+        artefact = options.out / name / "artefact"
+        if not (artefact / "passerby.json").is_file():
+            train(chosen, own, options.out / name, resume=True, device=options.device, workers=options.workers)
+        embedder = load(artefact, device=options.device, batch_size=config.batch_size)
         for place, data in places.items():
-            for row, scores in _tests(name, embedder, data, how):
+            for row, scores in _tests(name, embedder, data, estimation(config)):
                 rows.setdefault(row, {})[place] = scores
-    _tell(rows, run, config)
+    _tell(rows, options)
 
 
-def _arms(run: RunOptions, config: Config) -> dict[str, Config]:
+def _arms(options: Options) -> dict[str, Config]:
     """What is trained, by name of the folder."""
-    plain = replace(config, norm="batch", statistics_batches=type(config)().statistics_batches)
-    arms = {"bn": plain, "cbn": config}
-    ibn = run.ibn_backbone or IBN.get(config.backbone, "")
-    return arms | ({"ibn": replace(plain, backbone=ibn, weights=run.ibn_weights)} if ibn else {})
+    config = options.recipe
+    plain = replace(config, norm="batch", statistics_batches=Config().statistics_batches)
+    ibn = options.ibn_backbone or IBN.get(config.backbone, "")
+    further = {"ibn": replace(plain, backbone=ibn, weights=options.ibn_weights)} if ibn else {}
+    return {"bn": plain, "cbn": config} | further
 
 
-def _tests(arm: str, embedder: Embedder, data: ReidData, how: Any) -> list[tuple[str, dict[str, float]]]:
+def _tests(arm: str, embedder: Embedder, data: ReidData, how: Estimation | None) -> list[tuple[str, dict[str, float]]]:
     """The rows of one trained network."""
     from passerby.embedder import Numbering, embed
     from passerby.embedder.camera_statistics import with_data_statistics
@@ -149,7 +131,7 @@ def _order(row: str) -> tuple[int, str]:
     return (names.index(row), "") if row in names else (len(names), "0" if "first" in row else row)
 
 
-def _tell(rows: Mapping[str, Mapping[str, Any]], run: RunOptions, config: Config) -> None:
+def _tell(rows: Mapping[str, Mapping[str, Any]], options: Options) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -157,7 +139,7 @@ def _tell(rows: Mapping[str, Mapping[str, Any]], run: RunOptions, config: Config
 
     table = Table(
         "norm in training / at test", "home", "away", "published: Duke", "Duke to Market",
-        title=f"Rank-1 / mAP %, trained on {run.source.name}, away is {run.target.name}",
+        title=f"Rank-1 / mAP %, trained on {options.source.name}, away is {options.target.name}",
     )  # fmt: skip
     for row in sorted(rows, key=_order):
         found = [f"{100 * rows[row][place]['rank1']:.1f} / {100 * rows[row][place]['map']:.1f}" for place in ("home", "away")]
@@ -165,9 +147,11 @@ def _tell(rows: Mapping[str, Mapping[str, Any]], run: RunOptions, config: Config
     console = Console()
     console.print(table)
     if "IBN / IBN" not in rows:
-        console.print(f"no row IBN / IBN: {config.backbone} has no counterpart with instance norms; name one with --ibn-backbone")
+        console.print(
+            f"no row IBN / IBN: {options.recipe.backbone} has no counterpart with instance norms; name one with --ibn-backbone"
+        )
     console.print(
         "statistics at test come from the unlabelled images of each split; mAP by the rank rule, every query with a match"
     )
-    if run.json is not None:
-        write_json(run.json, {"source": str(run.source), "target": str(run.target), "rows": rows})
+    if options.json is not None:
+        write_json(options.json, {"source": str(options.source), "target": str(options.target), "rows": rows})
