@@ -1,0 +1,110 @@
+"""A calibration beside the weights it belongs to: in the `passerby.json` of an artefact, under "calibration"."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from passerby.errors import ArtefactError
+from passerby.files import write_json
+from passerby.metrics.calibration import Calibration, CameraThreshold
+from passerby.metrics.intervals import Interval
+
+__all__ = ["read_calibration", "store_calibration"]
+
+_FILE = "passerby.json"
+_KEY = "calibration"
+
+
+def to_dict(calibration: Calibration) -> dict[str, Any]:
+    """JSON-able; a rate that could not be measured becomes null."""
+    made = asdict(calibration)
+    for name in ("threshold_interval", "far_interval", "frr_interval"):
+        made[name] = list(made[name])
+    made["identification"] = _or_none(calibration.identification)
+    made["cameras"] = [{**each, "camids": list(each["camids"]), "frr": _or_none(each["frr"])} for each in made["cameras"]]
+    return made
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def from_dict(made: dict[str, Any]) -> Calibration:
+    """What `to_dict` gave.
+
+    Raises:
+        ArtefactError: it is something else.
+    """
+    try:
+        values = {field.name: made[field.name] for field in fields(Calibration)}
+        for name in ("threshold_interval", "far_interval", "frr_interval"):
+            values[name] = Interval(*map(float, values[name]))
+        for name in ("similarity", "far_curve", "frr_curve", "notes"):
+            values[name] = tuple(values[name])
+        values["identification"] = math.nan if values["identification"] is None else values["identification"]
+        values["cameras"] = tuple(
+            CameraThreshold(
+                tuple(each["camids"]), each["threshold"], math.nan if each["frr"] is None else each["frr"],
+                each["num_genuine"], each["num_impostor"],
+            )
+            for each in values["cameras"]
+        )  # fmt: skip
+        if not len(values["similarity"]) == len(values["far_curve"]) == len(values["frr_curve"]) > 1:
+            raise ValueError("its curves are of unequal length")
+        return Calibration(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(
+            f"a calibration that this passerby cannot use ({type(error).__name__}: {error}). Make it again: passerby calibrate."
+        ) from error
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    path = folder / _FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{folder} is no artefact: {_FILE} is missing or damaged ({error}).") from error
+    if not isinstance(content, dict) or not isinstance(content.get("weights_sha256"), str):
+        raise ArtefactError(f"{path} describes no artefact: it lacks weights_sha256.")
+    return content
+
+
+def store_calibration(folder: str | os.PathLike[str], calibration: Calibration, made_by: str) -> None:
+    """Write a calibration into an artefact, in place of an older one; the file is whole before and after.
+
+    Args:
+        folder: the artefact.
+        calibration: what was found.
+        made_by: the artefact that made the vectors, as ``meta["artefact"]`` of embeddings names it.
+
+    Raises:
+        ArtefactError: no artefact, or another one than that which made the vectors.
+    """
+    folder = Path(folder)
+    content = _described(folder)
+    own = content["weights_sha256"][:12]
+    if made_by != own:
+        who = f"artefact {made_by}" if made_by else "an unknown model"
+        raise ArtefactError(
+            f"the vectors were made by {who}, {folder} is {own}: thresholds of one model mean nothing for another."
+        )
+    write_json(folder / _FILE, {**content, _KEY: to_dict(calibration)})
+
+
+def read_calibration(folder: str | os.PathLike[str]) -> Calibration:
+    """The calibration of an artefact.
+
+    Raises:
+        ArtefactError: no artefact, none stored, or one that is damaged.
+    """
+    content = _described(Path(folder))
+    if _KEY not in content:
+        raise ArtefactError(
+            f"{folder} has no calibration: its thresholds are not known. Make one: passerby calibrate {folder} --data DIR"
+        )
+    return from_dict(content[_KEY])
