@@ -2,10 +2,10 @@
 
     python benchmarks/metabin.py                      # ResNet-50 at 128x64, batch 40; --backbone mobilenet_v2_x1_4 --batch 80 ...
 
-Three kinds take turns in one process, so that a busy machine hurts all alike: `BN`, a plain iteration of the network with batch norms;
-`BIN`, one of the network with batch-instance norms, which is MetaBIN's base update; `MetaBIN`, base and meta update. Each ratio is the
-median of those within a round. Memory is the peak of a process of its own that makes three such iterations, less that of one that has
-only built the network; on CUDA, the peak that torch allocated.
+Three kinds take turns in one process, so that a busy machine hurts all alike: `BN`, a plain iteration of the network with batch
+norms; `BIN`, one of the network with batch-instance norms, which is MetaBIN's base update; `MetaBIN`, base and meta update.
+Each ratio is the median of those within a round. Memory is the peak of a process of its own that makes three such iterations,
+less that of one that has only built the network; on CUDA, the peak that torch allocated.
 """
 
 from __future__ import annotations

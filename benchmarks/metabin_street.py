@@ -68,8 +68,9 @@ def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Name
 
     height, width = options.size
     config = Config(
-        backbone=options.backbone, weights=options.weights, height=height, width=width, pad_px=height // 25, batch_size=options.batch,
-        epochs=options.epochs, milestones=(max(1, 2 * options.epochs // 3),), warmup_epochs=options.epochs / 10, seed=seed,
+        backbone=options.backbone, weights=options.weights, height=height, width=width, pad_px=height // 25,
+        batch_size=options.batch, epochs=options.epochs,
+        milestones=(max(1, 2 * options.epochs // 3),), warmup_epochs=options.epochs / 10, seed=seed,
         lr=options.lr, **METHODS[method],
         **({"meta_batch_size": options.batch, "inner_period": max(1, options.epochs // 20), "gate_lr": options.gate_lr}
            if METHODS[method]["meta"] else {"gate_lr": options.gate_lr} if METHODS[method]["norm"] == "bin" else {}),
@@ -84,9 +85,11 @@ def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Name
     scores = evaluate(*(embed(embedder, split, numbering=numbering) for split in (query, gallery)))
     gate = read_gates(run)[-1].mean if (run / FILE).is_file() else {}
     row = {
-        "town": town, "seed": seed, "method": method, "map": scores.map, "rank1": scores.rank(1), "ce": load_history(run).epochs[-1]["ce"],
-        "steps": len(load_history(run).steps), "gate_mean": float(np.mean(list(gate.values()))) if gate else None, "cpu_s": time.process_time() - cpu,
-        "wall_s": time.monotonic() - began, "images": len(sources.train), "epochs": options.epochs, "batch": options.batch,
+        "town": town, "seed": seed, "method": method, "map": scores.map, "rank1": scores.rank(1),
+        "ce": load_history(run).epochs[-1]["ce"],
+        "steps": len(load_history(run).steps), "gate_mean": float(np.mean(list(gate.values()))) if gate else None,
+        "cpu_s": time.process_time() - cpu, "wall_s": time.monotonic() - began,
+        "images": len(sources.train), "epochs": options.epochs, "batch": options.batch,
         "size": list(options.size), "backbone": options.backbone, "gate_lr": options.gate_lr,
     }  # fmt: skip
     shutil.rmtree(run)

@@ -39,7 +39,7 @@ def release(root: Path, scenes=SCENES) -> Path:
 
 def test_people_are_cut_out_of_the_pictures_as_the_annotation_says(tmp_path: Path):
     root = release(tmp_path / "CUHK-SYSU")
-    assert list(boxes_of(root))[0] == (1, 1, "s2.jpg", (2, 1, 7, 8), False)  # x 3 to 7 and y 2 to 8, both ends included
+    assert next(iter(boxes_of(root))) == (1, 1, "s2.jpg", (2, 1, 7, 8), False)  # x 3 to 7 and y 2 to 8, both ends included
     data = datasets.read("CS", root)
     names = [record.path.name for record in data.train]
     assert names == ["p00001_n01_s00002_hard0.png", "p00001_n02_s00007_hard1.png", "p00012_n01_s00002_hard0.png"]

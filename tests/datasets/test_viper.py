@@ -82,7 +82,7 @@ def test_matlab_gives_the_order_of_its_documentation():
 def test_a_changed_list_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(HASHES, "ilids", "0" * 64)
     with pytest.raises(
-        DataError, match="the trials of ilids have hash [0-9a-f]{12}, expected 000000000000: install passerby again"
+        DataError, match=r"the trials of ilids have hash [0-9a-f]{12}, expected 000000000000: install passerby again"
     ):
         trial_list("ilids")
 

@@ -28,7 +28,7 @@ def test_what_cannot_be_joined_is_refused(tree, tmp_path: Path):
     tree("market", "market1501")
     with pytest.raises(DataError, match="market1501 stands in two of market1501, market1501-all: its people would count twice"):
         datasets.read("market1501+market1501-all", tmp_path)
-    with pytest.raises(UsageError, match='no data set "markt". Did you mean "market1501"'):
+    with pytest.raises(UsageError, match=r'no data set "markt". Did you mean "market1501"'):
         datasets.resolve("D+markt")
     with pytest.raises(DataError, match="grid has no training images"):
         datasets.registry.joined([datasets.read("M", tmp_path), datasets.registry.ReidData("grid")])

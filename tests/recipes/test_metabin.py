@@ -1,6 +1,9 @@
 """MetaBIN: which phase moves what, the virtual step by finite differences, exact resume, every option."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -36,7 +39,8 @@ from passerby.transforms import normalise
 
 SMALL = Config(
     backbone="osnet_x0_25", weights="scratch", last_stride=2, height=64, width=32, pad_px=2, batch_size=12, meta_batch_size=12,
-    images_per_identity=2, meta_train_domains=2, epochs=2, milestones=(40,), warmup_epochs=0.0, first_base_updates=2, gate_init="half",
+    images_per_identity=2, meta_train_domains=2, epochs=2, milestones=(40,), warmup_epochs=0.0, first_base_updates=2,
+    gate_init="half",
 )  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -92,7 +96,7 @@ def test_a_meta_update_moves_gates_and_nothing_else(order):
     before = snapshot(step)
     found = step.meta_update(a_batch())
     assert changed(before, snapshot(step)) == set(step.gates)
-    assert all(0 <= gate.min() and gate.max() <= 1 for gate in step.gates.values())
+    assert all(gate.min() >= 0 and gate.max() <= 1 for gate in step.gates.values())
     assert all(p.grad is None for p in step.model.parameters())
     assert found["gate_steps_left_out"] == 0
 
@@ -115,7 +119,7 @@ def test_without_meta_updates_gates_learn_from_the_base_loss():
     before = snapshot(step)
     step(a_batch())
     assert set(step.gates) <= changed(before, snapshot(step))
-    assert all(0 <= gate.min() and gate.max() <= 1 for gate in step.gates.values())
+    assert all(gate.min() >= 0 and gate.max() <= 1 for gate in step.gates.values())
 
 
 def plain_small() -> dict:
@@ -314,6 +318,47 @@ def test_a_resumed_run_equals_an_uninterrupted_one(towns: ReidData, tmp_path: Pa
     assert lines[0] == lines[1]
 
 
+def test_two_processes_step_gates_and_weights_as_one_does(tmp_path: Path):
+    """With fixed statistics nothing depends on how a batch is shared: the same step, whoever makes it."""
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys\n"
+        "import torch\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from test_metabin import SHARED, a_shared_step\n"
+        "from passerby.training import processes\n"
+        "with processes('cpu') as here:\n"
+        "    step = a_shared_step(torch.arange(24).reshape(3, 2, 4)[:, here.rank].reshape(-1))\n"
+        "    torch.save(step.model.state_dict(), sys.argv[2] + f'/{here.rank}.pt')\n"
+        "    del step\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [*command, here, str(tmp_path)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    alone = a_shared_step(torch.arange(24)).model.state_dict()
+    for rank in range(2):
+        shared = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        for name, value in alone.items():
+            assert torch.allclose(shared[name], value, rtol=1e-4, atol=2e-6), name
+
+
+SHARED = replace(SMALL, base_statistics="eval", meta_train_statistics="eval", meta_test_statistics="eval", batch_size=24)
+
+
+def a_shared_step(rows: torch.Tensor) -> MetaBinStep:
+    """One step on these rows of a batch of 24: three domains of two people of four images, the first half of each one person."""
+    step = MetaBinStep(replace(SHARED, meta_batch_size=24), build_model(SHARED, 6), torch.arange(24) // 8, CPU)
+    step.clock.steps_per_epoch = 4
+    random = torch.Generator().manual_seed(0)
+    inputs = torch.randint(0, 256, (24, 3, 64, 32), dtype=torch.uint8, generator=random)[rows]
+    batch = Batch(inputs, rows // 4, rows * 0, rows * 0, rows)
+    step((batch, batch))
+    return step
+
+
 def test_the_best_epoch_on_held_out_source_people_can_be_kept(towns: ReidData, tmp_path: Path):
     people = replace(towns, query=Split(), gallery=Split())
     config = replace(
@@ -355,14 +400,16 @@ def test_cameras_are_domains_where_asked_for(colours: ReidData):
 CHANGED = {
     "backbone": "osnet_x0_5", "weights": "nowhere.pth", "norm": "bin-shared", "gate_init": "zero", "height": 96,
     "width": 48, "flip": 0.1, "pad_px": 4, "color_jitter": True, "domains": "cameras", "batch_size": 8, "meta_batch_size": 6,
-    "images_per_identity": 3, "first_base_updates": 3, "meta": False, "meta_train_domains": 1, "second_order": True, "gate_lr": 0.2,
+    "images_per_identity": 3, "first_base_updates": 3, "meta": False, "meta_train_domains": 1, "second_order": True,
+    "gate_lr": 0.2,
     "inner_rates": (0.01, 0.02), "inner_period": 2, "base_statistics": "hold", "meta_train_statistics": "general",
     "meta_test_statistics": "eval", "label_smoothing": 0.0, "margin": 0.0, "shuffle": 0.5, "scatter": 0.0,
     "meta_classification": True, "lr": 0.02, "momentum": 0.5, "weight_decay": 0.0, "epochs": 3, "milestones": (1,),
     "warmup_epochs": 1.0, "precision": "bf16", "validation": 0.5, "select": "best", "seed": 1,
 }  # fmt: skip
 ELSEWHERE = {
-    "epochs": "fit counts them", "evaluate_every": "passed to fit", "save_every_steps": "tested with resume", "keep_every": "passed to fit",
+    "epochs": "fit counts them", "evaluate_every": "passed to fit",
+    "save_every_steps": "tested with resume", "keep_every": "passed to fit",
     "validation": "tested above", "select": "tested above", "last_stride": "osnet has none; a field of model_config",
 }  # fmt: skip
 
@@ -405,8 +452,8 @@ def test_every_option_acts(name: str, towns: ReidData, unchanged: object):
         towns = replace(towns, train=Split(towns.train.records + tuple(replace(r, pid=r.pid + 50) for r in towns.train)))
         config = replace(config, meta_batch_size=24)
         base = replace(SMALL, meta_batch_size=12)
-        assert [len(meta) for _, meta in make_loader(config, towns.train, towns.train.label_map(), 0).epoch(1)][0] == 24
-        assert [len(meta) for _, meta in make_loader(base, towns.train, towns.train.label_map(), 0).epoch(1)][0] == 12
+        assert next(len(meta) for _, meta in make_loader(config, towns.train, towns.train.label_map(), 0).epoch(1)) == 24
+        assert next(len(meta) for _, meta in make_loader(base, towns.train, towns.train.label_map(), 0).epoch(1)) == 12
         return
     if name == "domains":
         config = replace(config, meta_batch_size=24)
@@ -449,7 +496,7 @@ def test_options_that_cannot_be_are_refused(towns: ReidData, colours: ReidData):
         make_loader(SMALL, colours.train, labels, 0)
     with pytest.raises(UsageError, match=r"meta_train_domains is 3 of 3 domains: .* Give 1 to 2\."):
         make_loader(replace(SMALL, meta_train_domains=3), towns.train, towns.train.label_map(), 0)
-    with pytest.raises(DataError, match="gates.jsonl is not there: only runs with batch-instance norms record gates"):
+    with pytest.raises(DataError, match=r"gates\.jsonl is not there: only runs with batch-instance norms record gates"):
         read_gates(Path("nowhere"))
 
 

@@ -81,7 +81,8 @@ def refused(text, domains, labels, *arguments, **options):
 def test_what_cannot_be_balanced_is_refused_before_any_work():
     domains, labels = a_city()
     refused(
-        "batch_size 80 is no batch of 3 domains x P people x 4 images: it must be a multiple of 12, at least 24. Nearest: 72 or 84.",
+        "batch_size 80 is no batch of 3 domains x P people x 4 images: it must be a multiple of 12, at least 24. "
+        "Nearest: 72 or 84.",
         domains, labels, 80, 4,
     )  # fmt: skip
     refused("at least 24. Nearest: 24.", domains, labels, 12, 4)

@@ -159,10 +159,8 @@ def _print(chosen: Protocol, report: Mapping[str, Any], each: bool) -> None:
     counts = ", ".join(f"{name} {row['num_trials']}" for name, row in report["targets"].items())
     say(f"trials: {counts}; population standard deviation; all_average is the unweighted mean of targets", highlight=False)
     say("TPR@FPR: share of pairs of one person accepted (similarity, interpolated); n/a: fewer than 1/FPR negative pairs.")
-    say(
-        "published form: distance as score, other people as positives, nearest point of the curve; its zeros are those of one right"
-    )
-    say("answer a query, whose smallest step of the false rate is 1/queries.")
+    say("published form: distance as score, other people as positives, nearest point of the curve; with one right answer")
+    say("a query its false rate has steps of 1/queries, hence its zeros.")
     if report["published"]:
         say(f"published: {report['published']['backbone']}, {report['published']['source']}; not measured here", highlight=False)
     for note in dict.fromkeys(note for row in report["targets"].values() for note in row["notes"]):

@@ -1,7 +1,7 @@
 """CUHK-SYSU for re-identification: 11,934 people cut out of street pictures and film stills. All of it is training.
 
-The release is one of person search: whole pictures in ``Image/SSM`` and boxes in ``annotation/Person.mat``. They are cut here, once,
-into ``cropped_image``, under the names that the field's MATLAB script gives; a folder of that script's is read as it is.
+The release is one of person search: whole pictures in ``Image/SSM`` and boxes in ``annotation/Person.mat``. They are cut here,
+once, into ``cropped_image``, under the names that the field's MATLAB script gives; a folder of that script's is read as it is.
 
 Source: Xiao et al., Joint Detection and Identification Feature Learning for Person Search, CVPR 2017.
 """

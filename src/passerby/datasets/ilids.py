@@ -1,7 +1,7 @@
 """QMUL i-LIDS: 476 images of 119 people in an airport, two to eight each; ten shipped random splits.
 
-The number after a person's counts images, not cameras. It stands as the camera here, as in the published code, so that no image is
-left out for coming from a query's own camera.
+The number after a person's counts images, not cameras. It stands as the camera here, as in the published code, so that no image
+is left out for coming from a query's own camera.
 
 Source: Zheng, Gong and Xiang, Associating Groups of People, BMVC 2009.
 """

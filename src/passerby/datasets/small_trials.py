@@ -3,8 +3,8 @@
 ``trial_lists/prid2011.json``: ten times the numbers of 100 of the 200 people whom both cameras see; they are the test people.
 ``trial_lists/ilids.json``: ten times 60 of the 119 people, counted from 0 in the order of their numbers, and for each two numbers
 that choose a query and a gallery image among however many there are.
-``trial_lists/viper.json``: ten times the 632 people, counted from 0 in the order of their numbers, in a random order. It is that of
-MATLAB after ``rng(0)`` calling ``randperm(632)`` ten times, which `matlab_permutations` makes again.
+``trial_lists/viper.json``: ten times the 632 people, counted from 0 in the order of their numbers, in a random order. It is
+that of MATLAB after ``rng(0)`` calling ``randperm(632)`` ten times, which `matlab_permutations` makes again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from passerby.errors import DataError
 
-__all__ = ["HASHES", "matlab_permutations", "two_images", "trial_list"]
+__all__ = ["HASHES", "matlab_permutations", "trial_list", "two_images"]
 
 HASHES = {
     "prid2011": "4cf603d642f31197c55ba4a3ff689ba4da438aa94e86c77e774f503fc805ffef",
@@ -56,10 +56,11 @@ def two_images(images: int, first: int, second: int) -> tuple[int, int]:
 def matlab_permutations(length: int, count: int) -> list[list[int]]:
     """What MATLAB's ``rng(0)`` and then `count` times ``randperm(length)`` give, counted from 0.
 
-    Its default generator is the Mersenne twister, seed 0 stands for 5489, and a permutation is the order of as many uniform numbers.
+    Its default generator is the Mersenne twister, seed 0 stands for 5489, and a permutation is the order of as many uniform
+    numbers.
 
     >>> [number + 1 for number in matlab_permutations(6, 1)[0]]
     [6, 3, 5, 1, 2, 4]
     """
-    random = np.random.RandomState(5489)  # noqa: NPY002 (this very generator)
+    random = np.random.RandomState(5489)
     return [np.argsort(random.random_sample(length), kind="stable").tolist() for _ in range(count)]

@@ -1,8 +1,8 @@
 """VIPeR: 632 people, one image from each of two cameras; ten splits in halves, each read four ways: 1a to 10d.
 
-Training on one half, testing on the other: ``a`` searches the second half's first camera in its second; ``b`` does so in the first half;
-``c`` and ``d`` search the other way round. Split folders that the field's MATLAB script made are read as they are; from the release the
-same splits are made here.
+Training on one half, testing on the other: ``a`` searches the second half's first camera in its second; ``b`` does so in the
+first half; ``c`` and ``d`` search the other way round. Split folders that the field's MATLAB script made are read as they are;
+from the release the same splits are made here.
 
 Source: Gray, Brennan and Tao, Evaluating Appearance Models for Recognition, Reacquisition, and Tracking, PETS 2007.
 """

@@ -11,6 +11,8 @@ from passerby.losses.adversarial import evaluating, odfa
 from passerby.losses.circle import circle
 from passerby.losses.domains import domain_scatter, domain_shuffle
 from passerby.losses.instance import instance, instance_id
+from passerby.losses.mixup import mixed, mixing_share, mixup_cross_entropy, virtual_logit
+from passerby.losses.neighbour import camera_agnostic, camera_aware
 from passerby.losses.pairwise import contrastive, lifted
 from passerby.losses.precision import fp32
 from passerby.losses.proxy import ArcFace, CosFace, SphereFace
@@ -26,6 +28,8 @@ __all__ = [
     "LossTerm",
     "MetricLosses",
     "SphereFace",
+    "camera_agnostic",
+    "camera_aware",
     "circle",
     "contrastive",
     "cross_entropy",
@@ -38,8 +42,12 @@ __all__ = [
     "instance_id",
     "lifted",
     "make_losses",
+    "mixed",
+    "mixing_share",
+    "mixup_cross_entropy",
     "odfa",
     "symmetric_kl",
     "triplet",
     "triplet_hard",
+    "virtual_logit",
 ]

@@ -1,8 +1,8 @@
 """Losses over the domains of a batch: they disarrange places, so that what is left to learn from is the person.
 
-Source: Choi et al., Meta Batch-Instance Normalization for Generalizable Person Re-Identification, CVPR 2021, section 3.3. Both go with
-a triplet loss, `triplet_hard` with ``normalise=False, self_positive=True`` there: alone they are least where nothing tells people
-apart.
+Source: Choi et al., Meta Batch-Instance Normalization for Generalizable Person Re-Identification, CVPR 2021, section 3.3. Both
+go with a triplet loss, `triplet_hard` with ``normalise=False, self_positive=True`` there: alone they are least where nothing
+tells people apart.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ __all__ = ["domain_scatter", "domain_shuffle"]
 def domain_shuffle(embeddings: Tensor, labels: Tensor, domains: Tensor, *, margin: float | Literal["soft"] = "soft") -> Tensor:
     """Inter-domain shuffle: every image of another domain nearer than other people of the own domain.
 
-    The mean over anchors of ``ln(1 + exp(d_p - d_n))``, d Euclidean, d_p to the farthest image of another domain, whoever it shows
-    (or to the anchor itself, where there is no other domain), d_n to the nearest image of another person in the own domain.
+    The mean over anchors of ``ln(1 + exp(d_p - d_n))``, d Euclidean, d_p to the farthest image of another domain, whoever it
+    shows (or to the anchor itself, where there is no other domain), d_n to the nearest image of another person in the own
+    domain.
 
     Args:
         embeddings: (B, D), taken as they are.

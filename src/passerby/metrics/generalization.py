@@ -1,7 +1,7 @@
 """Named protocols of domain generalization: train on some data sets, measure on others that training never saw.
 
-A protocol is plain data: which data sets, which trials, and what was published. It cannot be met half: whoever evaluates by it checks
-that a model was trained on exactly its sources, and on nobody of its targets.
+A protocol is plain data: which data sets, which trials, and what was published. It cannot be met half: whoever evaluates by it
+checks that a model was trained on exactly its sources, and on nobody of its targets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Target:
 
     Attributes:
         dataset: canonical name.
-        trials: ending of the names of the trials that count; empty for all. VIPeR's published numbers are those that end in ``a``.
+        trials: ending of the names of the trials that count; empty for all. VIPeR's published numbers are those that end in
+            ``a``.
     """
 
     dataset: str

@@ -1,7 +1,8 @@
 """Backbones by name: normalised images in, one feature map out.
 
 Names are those of `BACKBONES`, or any model name of timm. Own are OSNet, the IBN-a ResNets, torchvision's MobileNetV2, which timm
-lacks, and that of torchreid and MetaBIN (mobilenet_v2_x1_0, mobilenet_v2_x1_4); everything else is timm's network, its weights under timm's names.
+lacks, and that of torchreid and MetaBIN (mobilenet_v2_x1_0, mobilenet_v2_x1_4); everything else is timm's network, its weights
+under timm's names.
 """
 
 from __future__ import annotations

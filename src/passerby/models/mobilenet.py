@@ -1,8 +1,8 @@
 """MobileNetV2 in the layout of torchreid, DualNorm and MetaBIN: nine parts, and an expansion in the first block too.
 
-Source: Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018. It differs from torchvision's network of the
-same name in one place: the first block has a 1x1 convolution although its expansion is 1, so there are 53 norms, not 52. The weight
-names are torchreid's.
+Source: Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018. It differs from torchvision's network
+of the same name in one place: the first block has a 1x1 convolution although its expansion is 1, so there are 53 norms, not 52.
+The weight names are torchreid's.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ Named = dict[str, tuple[str, Tensor]]
 def names_of_mobilenet(given: Mapping[str, tuple[str, Tensor]], wanted: Mapping[str, Tensor]) -> Named:
     """A file's tensors under the names of `MobileNetV2`.
 
-    Understood are torchreid's names, those with ``layerK`` in place of ``convK`` (DualNorm, MetaBIN), and torchvision's, whose network
-    lacks the first block's expansion: an expansion is made that changes nothing (see `_no_expansion`).
+    Understood are torchreid's names, those with ``layerK`` in place of ``convK`` (DualNorm, MetaBIN), and torchvision's, whose
+    network lacks the first block's expansion: an expansion is made that changes nothing (see `_no_expansion`).
 
     Args:
         given: name in the file -> (its full name there, tensor).
@@ -141,8 +141,8 @@ def _no_expansion(weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
     """A 1x1 convolution, BN and ReLU6 that hand on what comes out of the stem.
 
     In evaluation that is exact whatever running statistics are written into the BN, as long as its affine pair undoes them. They
-    are chosen such that in training, on the statistics of a batch, it nearly holds too: the stem's BN gives about N(bias, weight^2)
-    for each channel, so its ReLU6 has the mean and variance of that normal distribution cut at 0 and 6.
+    are chosen such that in training, on the statistics of a batch, it nearly holds too: the stem's BN gives about N(bias,
+    weight^2) for each channel, so its ReLU6 has the mean and variance of that normal distribution cut at 0 and 6.
     """
     mean, var = _moments_of_relu6(bias.double(), weight.double().abs().clamp(min=1e-6))
     var = var.clamp(min=1e-6)

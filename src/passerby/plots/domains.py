@@ -95,7 +95,8 @@ def plot_distances(
         dpi: dots an inch.
 
     Returns:
-        The share of the two densities of each domain that lies over each other: 0 where people are told apart, 1 where not at all.
+        The share of the two densities of each domain that lies over each other: 0 where people are told apart, 1 where not at
+        all.
 
     Raises:
         UsageError: no domain, or a suffix that cannot be written.

@@ -46,7 +46,7 @@ from passerby.losses import cross_entropy, domain_scatter, domain_shuffle, tripl
 from passerby.metrics import MARKET1501, Convention
 from passerby.models import ModelConfig, ReidModel
 from passerby.models.heads import BNNeckHead
-from passerby.models.norms.batch_instance import GateInit, StatisticsMode, clamp_gates, gates, running_statistics
+from passerby.models.norms.batch_instance import StatisticsMode, clamp_gates, gates, running_statistics
 from passerby.models.norms.gate_history import record_gates
 from passerby.models.norms.mixing import mix_norms
 from passerby.models.outputs import Outputs
@@ -134,7 +134,8 @@ class Config:
     inner_period: int = 5
     """epochs of one wave of it"""
     base_statistics: Literal["general", "hold", "eval"] = "general"
-    """batch norms in base updates. general: the batch's statistics, moving the running ones; hold: the batch's; eval: the running"""
+    """batch norms in base updates; general: by the batch, which moves the running statistics; hold: by the batch; eval: by the
+    running statistics"""
     meta_train_statistics: Literal["general", "hold", "eval"] = "hold"
     """the same for meta-train domains"""
     meta_test_statistics: Literal["general", "hold", "eval"] = "hold"
@@ -220,8 +221,8 @@ _WITH_GATES: tuple[str, Callable[[Config], bool]] = ("norm bin or bin-shared", l
 _ONLY_WITH: dict[str, tuple[str, Callable[[Config], bool]]] = {
     **dict.fromkeys(
         (
-            "domains", "meta_batch_size", "first_base_updates", "meta_train_domains", "second_order", "inner_rates", "inner_period",
-            "meta_train_statistics", "meta_test_statistics", "shuffle", "scatter", "meta_classification",
+            "domains", "meta_batch_size", "first_base_updates", "meta_train_domains", "second_order", "inner_rates",
+            "inner_period", "meta_train_statistics", "meta_test_statistics", "shuffle", "scatter", "meta_classification",
         ),
         _WITH_META,
     ),
@@ -367,8 +368,8 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
         raise UsageError(f"the training images come from one domain, two are the least: try --domains {other}, or --no-meta.")
     if config.meta_train_domains >= count:
         raise UsageError(
-            f"meta_train_domains is {config.meta_train_domains} of {count} domains: at least one must be left to test the virtual "
-            f"step. Give 1 to {count - 1}."
+            f"meta_train_domains is {config.meta_train_domains} of {count} domains: at least one must be left to test "
+            f"the virtual step. Give 1 to {count - 1}."
         )
     balanced = DomainBalancedSampler(
         domains, classes, config.meta_batch_size, K, seed=config.seed + 1, rank=here.rank, world=here.size
@@ -379,8 +380,8 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
 
 
 class MetaBinStep:
-    """Base update, then meta update. `state` is all that a checkpoint must hold: the phase of the inner rate and the drawing of domains
-    follow from the number of the step, which `fit` keeps.
+    """Base update, then meta update. `state` is all that a checkpoint must hold: the phase of the inner rate and the drawing of
+    domains follow from the number of the step, which `fit` keeps.
 
     Args:
         config: options.
@@ -574,10 +575,11 @@ def train(
         fit(
             step, loader, epochs=config.epochs, run_dir=run_dir, state=step.state, schedules=[step.rates], clock=step.clock,
             evaluate=logged_evaluation(
-                lambda: model, data, step.input, rule=_RULE, convention=convention, device=here.device, batch_size=config.batch_size
+                lambda: model, data, step.input, rule=_RULE, convention=convention, device=here.device,
+                batch_size=config.batch_size,
             ),
-            evaluate_every=config.evaluate_every or config.epochs, before_epoch=before_epoch, after_epoch=after_epoch, resume=resume,
-            device=here.device,
+            evaluate_every=config.evaluate_every or config.epochs, before_epoch=before_epoch, after_epoch=after_epoch,
+            resume=resume, device=here.device,
             saving=Saving(
                 every_steps=config.save_every_steps or None, keep_every=config.keep_every or None,
                 best="map" if config.select == "best" else None,

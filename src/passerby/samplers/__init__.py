@@ -5,10 +5,12 @@ A global batch is cut into `world` shares, one a process, so that the K images o
 
 from passerby.samplers.domains import DomainBalancedSampler
 from passerby.samplers.plain import IdentitySampler, Sampler, SequentialSampler, ShuffleSampler, identities_per_batch
+from passerby.samplers.repeating import RepeatingSampler
 
 __all__ = [
     "DomainBalancedSampler",
     "IdentitySampler",
+    "RepeatingSampler",
     "Sampler",
     "SequentialSampler",
     "ShuffleSampler",

@@ -16,11 +16,11 @@ class DomainBalancedSampler:
     """P identities x K images of every domain in every batch: small domains are shown more often than large ones.
 
     Each domain's images are cut into groups of K as `IdentitySampler` does it (what does not fill a group is filled up), and each
-    domain gives the same number of people to every batch. One that runs out begins anew, in another order; the epoch ends when the
-    one that lasts longest has run out. In every process's share each domain has the same share again.
+    domain gives the same number of people to every batch. One that runs out begins anew, in another order; the epoch ends when
+    the one that lasts longest has run out. In every process's share each domain has the same share again.
 
-    Differs from the paper: no person stands twice in a batch, and every epoch has the same length; the published code draws groups
-    until each domain was refilled once.
+    Differs from the paper: no person stands twice in a batch, and every epoch has the same length; the published code draws
+    groups until each domain was refilled once.
 
     Args:
         domains: (N,) the domain of every image: a data set, or a camera as (data set, number); anything that can be a key.
@@ -36,8 +36,8 @@ class DomainBalancedSampler:
         P: people of each domain in a batch.
 
     Raises:
-        UsageError: one domain only, a batch that cannot be cut (the nearest that can are named), a domain with too few people, or a
-            number out of range.
+        UsageError: one domain only, a batch that cannot be cut (the nearest that can are named), a domain with too few people,
+            or a number out of range.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class DomainBalancedSampler:
         if batch_size % unit or batch_size < smallest:
             shared = f", shared by {world} processes" if world > 1 else ""
             raise UsageError(
-                f"batch_size {batch_size} is no batch of {len(self.domains)} domains x P people x {K} images{shared}: it must be a "
-                f"multiple of {unit}, at least {smallest}. Nearest: {nearest_multiples(batch_size, unit, smallest)}."
+                f"batch_size {batch_size} is no batch of {len(self.domains)} domains x P people x {K} images{shared}: it must "
+                f"be a multiple of {unit}, at least {smallest}. Nearest: {nearest_multiples(batch_size, unit, smallest)}."
             )
         self.P, self.K, self.rank, self.world = batch_size // (len(self.domains) * K), K, rank, world
         number = {domain: i for i, domain in enumerate(self.domains)}

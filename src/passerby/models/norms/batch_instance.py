@@ -1,7 +1,7 @@
 """Batch-instance normalization: a learnt balance, channel by channel, between batch norm and instance norm.
 
-Batch norm keeps what tells styles apart and over-fits the training places; instance norm removes style and with it some of what tells
-people apart. The gate rho says, for every channel of every layer, how much of each: 1 is batch norm, 0 instance norm.
+Batch norm keeps what tells styles apart and over-fits the training places; instance norm removes style and with it some of what
+tells people apart. The gate rho says, for every channel of every layer, how much of each: 1 is batch norm, 0 instance norm.
 
 Source: Nam and Kim, Batch-Instance Normalization, NeurIPS 2018 (one affine pair); Choi et al., Meta Batch-Instance Normalization,
 CVPR 2021 (an affine pair each).
@@ -25,8 +25,8 @@ GateInit = Literal["one", "zero", "half", "random"]
 """Where gates start: 1 (batch norm), 0 (instance norm), 0.5, or uniform between 0 and 1."""
 
 StatisticsMode = Literal["general", "hold", "eval"]
-"""Of batch norms: general takes the batch's statistics and updates the running ones; hold takes the batch's and leaves the running
-ones; eval takes the running ones and leaves them."""
+"""Of batch norms: general takes the batch's statistics and updates the running ones; hold takes the batch's and leaves the
+running ones; eval takes the running ones and leaves them."""
 
 _FORMS = ("separate", "shared")
 _INITS = ("one", "zero", "half", "random")
@@ -36,9 +36,9 @@ _MODES = ("general", "hold", "eval")
 class BatchInstanceNorm2d(nn.Module):
     """``rho BN(x) + (1 - rho) IN(x)`` with one rho a channel.
 
-    The two norms are one scale and one shift for every image and channel, made from the moments of single images: the batch's mean
-    is the mean of theirs, its variance the mean of theirs plus the variance of the means. So nothing but the input is kept for the
-    backward pass, as with plain batch norm.
+    The two norms are one scale and one shift for every image and channel, made from the moments of single images: the batch's
+    mean is the mean of theirs, its variance the mean of theirs plus the variance of the means. So nothing but the input is kept
+    for the backward pass, as with plain batch norm.
 
     Args:
         channels: C.
@@ -137,8 +137,8 @@ class InstanceNorm2d(nn.InstanceNorm2d):
 
 
 class _Moments(torch.autograd.Function):
-    """Mean and variance of every image and channel. torch's own `var_mean` over the pixels takes ten times as long on CPUs, and its
-    backward pass keeps and makes more. Differentiable twice."""
+    """Mean and variance of every image and channel. torch's own `var_mean` over the pixels takes ten times as long on CPUs, and
+    its backward pass keeps and makes more. Differentiable twice."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]

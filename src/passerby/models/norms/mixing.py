@@ -79,8 +79,8 @@ def mix_norms(
 ) -> nn.Module:
     """Replace the batch norms of a backbone, in place. Call it after loading start weights and before making optimizers.
 
-    The batch norm inside the new one takes over affine pair and running statistics; instance norms start with weight 1 and bias 0,
-    as published.
+    The batch norm inside the new one takes over affine pair and running statistics; instance norms start with weight 1 and bias
+    0, as published.
 
     Args:
         backbone: a `Backbone`, or any network whose batch norms are plain ones.
