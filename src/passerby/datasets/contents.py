@@ -21,6 +21,7 @@ from passerby.records import Record, ReidData
 __all__ = ["Look", "content_findings", "look_at_images"]
 
 _AHEAD = 4_096
+_IN_3D = frozenset({".obj", ".ply", ".npz", ".off"})
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,20 @@ class Look:
 
 
 def look_at_images(data: ReidData, *, quick: bool) -> list[Look]:
-    """Open every image once, on all cores; with `quick`, only ask for its size.
+    """Open every image once, on all cores; with `quick`, only ask for its size. Clouds and meshes are left to who reads them.
 
     Returns:
         One `Look` a file; its digest is empty where it was not read.
     """
-    paths = sorted({record.path for split in _everything(data) for record in split})
+    paths = sorted({record.path for split in _everything(data) for record in split if not _in_3d(record.path)})
     look = _size_only if quick else _decode
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         chunks = (paths[start : start + _AHEAD] for start in range(0, len(paths), _AHEAD))
         return list(track((found for chunk in chunks for found in pool.map(look, chunk)), "checking images", total=len(paths)))
+
+
+def _in_3d(path: Path) -> bool:
+    return path.suffix.lower() in _IN_3D or path.parent.suffix == ".h5"
 
 
 def _everything(data: ReidData) -> Iterator[tuple[Record, ...]]:

@@ -19,7 +19,7 @@ from passerby.datasets.walking import image_files, images_below, shown, subfolde
 from passerby.errors import listing
 from passerby.records import DISTRACTOR_PID, JUNK_PID, Record, Split
 
-__all__ = ["FOLDER"]
+__all__ = ["FOLDER", "folder_pids", "named_cameras"]
 
 _SUBTREES = {"train": "train", "val": "val", "query": "query", "gallery": "gallery", "multi_query": "multi-query"}
 _WHOLE_TRAIN = "train_all"
@@ -39,11 +39,11 @@ _OTHER_LAYOUTS = {
 def _scan(root: Path) -> Scan:
     trees = _trees(root)
     people = {subset: subfolders(tree) for subset, tree in trees.items()}
-    numbers = _pids(folder.name for folders in people.values() for folder in folders)
+    numbers = folder_pids(folder.name for folders in people.values() for folder in folders)
     images = {
         subset: [(path, numbers[f.name]) for f in folders for path in images_below(f)] for subset, folders in people.items()
     }
-    cameras, notes, faults = _cameras([path for rows in images.values() for path, _ in rows], root)
+    cameras, notes, faults = named_cameras([path for rows in images.values() for path, _ in rows], root)
     domain = root.absolute().parent.name if root.name == "pytorch" else root.absolute().name
     splits = {
         subset: Split(tuple(Record(path, pid, cameras[path], domain, _frame(path)) for path, pid in rows if path in cameras))
@@ -72,8 +72,8 @@ def _holds_people(tree: Path) -> bool:
     return any(image_files(folder, 1) for folder in subfolders(tree)[:50])
 
 
-def _pids(names: Iterable[str]) -> dict[str, int]:
-    """Folder name -> pid, as the module's docstring says."""
+def folder_pids(names: Iterable[str]) -> dict[str, int]:
+    """Name of a person's folder -> pid, as the module's docstring says."""
     found = sorted(set(names))
     if all(re.fullmatch(r"-1|[0-9]{1,18}", name) for name in found):
         numbers = {name: int(name) for name in found}
@@ -84,7 +84,7 @@ def _pids(names: Iterable[str]) -> dict[str, int]:
     return {name: pid for name, pid in special.items() if name in found} | {name: n for n, name in enumerate(people, 1)}
 
 
-def _cameras(paths: list[Path], root: Path) -> tuple[dict[Path, int], list[str], list[Fault]]:
+def named_cameras(paths: list[Path], root: Path) -> tuple[dict[Path, int], list[str], list[Fault]]:
     """Path -> camid by the first rule that fits any name; the names that it then does not fit are a fault."""
     cameras = cameras_in_names(paths)
     without = [path for path in paths if path not in cameras]

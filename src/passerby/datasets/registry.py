@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from passerby.datasets.clouds import CLOUDS, CUHK03_3D, DUKEMTMC_3D, MARKET1501_3D, MSMT17_3D, STREET_3D
 from passerby.datasets.counts import count_notes
 from passerby.datasets.cuhk02 import CUHK02
 from passerby.datasets.cuhk03 import CUHK03_DETECTED, CUHK03_LABELED, CUHK03_NP_DETECTED, CUHK03_NP_LABELED
@@ -20,6 +21,7 @@ from passerby.datasets.layouts import Fault, Layout, Scan, folders_named
 from passerby.datasets.manifest import MANIFEST
 from passerby.datasets.market1501 import MARKET1501, MARKET1501_500K
 from passerby.datasets.market_style import MARKET_STYLE
+from passerby.datasets.modelnet import MODELNET40
 from passerby.datasets.mot import MOT
 from passerby.datasets.msmt17 import MSMT17, MSMT17_TRAINVAL, MSMT17_V2, MSMT17_V2_TRAINVAL
 from passerby.datasets.prepared import DATASET_FILE, Card, read_card
@@ -54,6 +56,13 @@ DATASETS: dict[str, Layout] = {
     "viper": VIPER,
     "veri776": VERI776,
     "street": STREET,
+    "street-3d": STREET_3D,
+    "market1501-3d": MARKET1501_3D,
+    "dukemtmc-3d": DUKEMTMC_3D,
+    "cuhk03-np-3d": CUHK03_3D,
+    "msmt17-3d": MSMT17_3D,
+    "clouds": CLOUDS,
+    "modelnet40": MODELNET40,
     "market1501": MARKET1501,
     "market1501-500k": MARKET1501_500K,
     "dukemtmc": DUKEMTMC,

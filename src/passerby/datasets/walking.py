@@ -8,7 +8,17 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["IMAGE_SUFFIXES", "absent", "command", "image_files", "images_below", "is_clutter", "shown", "subfolders"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "absent",
+    "command",
+    "files_below",
+    "image_files",
+    "images_below",
+    "is_clutter",
+    "shown",
+    "subfolders",
+]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"})
 
@@ -41,20 +51,25 @@ def subfolders(folder: Path) -> list[Path]:
 
 def images_below(folder: Path) -> list[Path]:
     """The image files in `folder` and in every folder below it, sorted by path."""
-    found = image_files(folder)
+    return files_below(folder, IMAGE_SUFFIXES)
+
+
+def files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """The files with one of `suffixes` (lower case) in `folder` and in every folder below it, sorted by path."""
+    found = list(_entries(folder, folders=False, suffixes=suffixes))
     for child in subfolders(folder):
-        found += images_below(child)
+        found += files_below(child, suffixes)
     return sorted(found)
 
 
-def _entries(folder: Path, *, folders: bool) -> Iterator[Path]:
+def _entries(folder: Path, *, folders: bool, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> Iterator[Path]:
     if not folder.is_dir():
         return
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_clutter(entry.name) or entry.is_dir() != folders:
                 continue
-            if folders or os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 (100,000 names)
+            if folders or os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122 (100,000 names)
                 yield folder / entry.name
 
 

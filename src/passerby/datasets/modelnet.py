@@ -1,0 +1,95 @@
+"""ModelNet40: objects in 40 classes, to train networks of points as classifiers. A class stands where a person stands elsewhere.
+
+Two layouts: HDF5 (`train_files.txt`, `test_files.txt`, files with `data` (M, 2048, 3) and `label`), and meshes in folders
+`CLASS/{train,test}/*.off`. The second takes .obj as well, so that objects of one's own can be classified. Test objects are `val`.
+
+Source: Wu et al., 3D ShapeNets, CVPR 2015; the HDF5 files are those of Qi et al. (PointNet).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passerby.datasets.layouts import Fault, Layout, Scan, reid_data
+from passerby.datasets.walking import files_below, shown, subfolders
+from passerby.errors import DataError, MissingDependencyError
+from passerby.records import Record, Split
+
+__all__ = ["MODELNET40"]
+
+_LISTS = {"train": "train_files.txt", "val": "test_files.txt"}
+_FOLDERS = {"train": "train", "val": "test"}
+_MESHES = frozenset({".off", ".obj"})
+_DOMAIN = "modelnet40"
+
+
+def _has_lists(root: Path) -> bool:
+    return all((root / name).is_file() for name in _LISTS.values())
+
+
+def _recognise(root: Path) -> bool:
+    return _has_lists(root) or any(files_below(kind / "train", _MESHES) for kind in subfolders(root)[:60])
+
+
+def _scan(root: Path) -> Scan:
+    splits, faults = _rows(root) if _has_lists(root) else _meshes(root)
+    note = "objects, not people: a class stands where a person stands"
+    return Scan(
+        reid_data(MODELNET40.name, {name: Split(tuple(records)) for name, records in splits.items()}, (note,)), tuple(faults)
+    )
+
+
+def _meshes(root: Path) -> tuple[dict[str, list[Record]], list[Fault]]:
+    splits: dict[str, list[Record]] = {name: [] for name in _FOLDERS}
+    for number, kind in enumerate(subfolders(root), start=1):
+        for name, folder in _FOLDERS.items():
+            splits[name] += [Record(path, number, 0, _DOMAIN) for path in files_below(kind / folder, _MESHES)]
+    absent = [name for name, records in splits.items() if not records]
+    text = f'no meshes (.off, .obj) in CLASS/{_FOLDERS[absent[0]]} of "{shown(root)}". Unpack it again.' if absent else ""
+    return splits, [Fault("missing-folders", text)] if absent else []
+
+
+def _rows(root: Path) -> tuple[dict[str, list[Record]], list[Fault]]:
+    """A record a row; its path is the file's path with the number of the row behind it."""
+    splits, faults = {}, []
+    for name, list_name in _LISTS.items():
+        files = [root / Path(line).name for line in (root / list_name).read_text(encoding="utf-8").split()]
+        missing = [path.name for path in files if not path.is_file()]
+        if missing:
+            text = f'{list_name} of "{shown(root)}" names {shown(missing[0])}, which is absent. Unpack it again.'
+            faults.append(Fault("absent-files", text))
+        splits[name] = [
+            Record(path / str(row), int(label) + 1, 0, _DOMAIN)
+            for path in files if path.name not in missing for row, label in enumerate(_labels(path))
+        ]  # fmt: skip
+    return splits, faults
+
+
+def _labels(path: Path) -> np.ndarray:
+    try:
+        import h5py
+    except ImportError:
+        raise MissingDependencyError(
+            "ModelNet40's HDF5 files are read with h5py, which is not installed. Try: pip install 'passerby[cuhk03]'"
+        ) from None
+    try:
+        with h5py.File(path) as file:
+            label: Any = file["label"]
+            return np.asarray(label[:]).reshape(-1)
+    except (OSError, KeyError) as error:
+        raise DataError(f'"{shown(path)}" cannot be read as HDF5 with an array "label": {str(error).splitlines()[0]}.') from None
+
+
+MODELNET40 = Layout(
+    name="modelnet40",
+    title="ModelNet40",
+    aliases=("modelnet",),
+    folders=("modelnet40_ply_hdf5_2048", "ModelNet40"),
+    needs="train_files.txt, test_files.txt and their HDF5 files, or one folder a class with train and test in it",
+    source="Its HDF5 form (415 MB) is given out by Stanford University with PointNet, its meshes by Princeton University.",
+    scan=_scan,
+    recognise=_recognise,
+)
