@@ -47,20 +47,28 @@ from passerby.embedder import Embedder, EmbeddingRule, Numbering, embed
 from passerby.embeddings import Embeddings
 from passerby.errors import ArtefactError, DataError, UsageError
 from passerby.files import replacing
-from passerby.losses import cross_entropy
-from passerby.losses.mixup import mixed, mixing_share, mixup_cross_entropy, virtual_logit
-from passerby.losses.neighbour import camera_agnostic, camera_aware
+from passerby.losses import (
+    camera_agnostic,
+    camera_aware,
+    cross_entropy,
+    mixed,
+    mixing_share,
+    mixup_cross_entropy,
+    virtual_logit,
+)
 from passerby.metrics import MARKET1501, Convention
 from passerby.models import ModelConfig, ReidModel
 from passerby.models.heads import BNNeckHead
 from passerby.models.weights import load_start_weights
 from passerby.records import ReidData, Split
 from passerby.running import fingerprint, fit_to_train, logged_evaluation, save_run, write_settings
-from passerby.samplers.repeating import RepeatingSampler
+from passerby.samplers import RepeatingSampler
 from passerby.training import (
     Checkpoints,
     Clock,
     Evaluate,
+    ExemplarMemory,
+    LabelFreeProgress,
     LrSchedule,
     MultiStep,
     Precision,
@@ -77,9 +85,7 @@ from passerby.training import (
     world,
 )
 from passerby.training.distributed import everyone
-from passerby.training.exemplars import ExemplarMemory
 from passerby.training.history import HistoryWriter
-from passerby.training.label_free import LabelFreeProgress
 from passerby.transforms import Preprocess, TrainTransforms, normalise
 from passerby.validation import predicted
 
@@ -591,7 +597,10 @@ class _Run:
         candidates = [line for line in lines if "candidate" in line]
         chosen, last = everyone((_best_of(candidates), candidates[-1]) if candidates else None)[0]
         if self.here.first:
-            print(_choice_in_words(chosen, last, step.progress.reference), file=sys.stderr)
+            print(
+                _choice_in_words(chosen, last, step.progress.reference, first_join(self.config) < self.config.epochs),
+                file=sys.stderr,
+            )
         if chosen["step"] == last["step"]:
             return
         saved = Checkpoints(self.dir).steps().get(chosen["step"])
@@ -628,9 +637,9 @@ def _best_of(candidates: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return max(candidates, key=lambda line: line["candidate"])
 
 
-def _choice_in_words(chosen: dict[str, Any], last: dict[str, Any], reference: float | None) -> str:
+def _choice_in_words(chosen: dict[str, Any], last: dict[str, Any], reference: float | None, joined: bool) -> str:
     helped = ""
-    if reference is not None:
+    if reference is not None and joined:
         verdict = "adaptation helped" if chosen["candidate"] > reference else "neighbours did not help"
         helped = f", {reference:.3f} before neighbours joined: by this estimate {verdict}"
     others = "the last one" if chosen["step"] == last["step"] else f"the last one, {last['epoch']}, has {last['candidate']:.3f}"

@@ -35,7 +35,9 @@ from passerby.training.averaging import MovingAverage, WeightAverage, refresh_no
 from passerby.training.checkpoints import Checkpoints
 from passerby.training.contracts import EpochLoader, Evaluate, Saving
 from passerby.training.distributed import World, distribute, gather, processes, world
+from passerby.training.exemplars import ExemplarMemory
 from passerby.training.history import History, load_history
+from passerby.training.label_free import LabelFreeProgress
 from passerby.training.loop import fit
 from passerby.training.memory import keep_freed_memory
 from passerby.training.optimizers import OPTIMIZERS, Ownership, check_ownership, make_optimizer, parameter_groups
@@ -52,7 +54,9 @@ __all__ = [
     "Cosine",
     "EpochLoader",
     "Evaluate",
+    "ExemplarMemory",
     "History",
+    "LabelFreeProgress",
     "LossWarmUp",
     "LrSchedule",
     "MovingAverage",

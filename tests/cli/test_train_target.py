@@ -1,0 +1,90 @@
+"""`passerby train cail-mixup`: from a part of one data set to a folder of unlabelled crops."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from passerby.artefact import read_description
+from passerby.cli import main
+
+FAST = [
+    "--backbone", "osnet_x0_25", "--weights", "scratch", "--height", "64", "--width", "32", "--pad-px", "2", "--workers", "0",
+    "--batch-size", "8", "--epochs", "1", "--last-stride", "2",
+]  # fmt: skip
+
+
+def picture(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (32, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def town(folder: Path, name: str) -> None:
+    """A rendered town, without rendering."""
+    lines = []
+    for subset, people in (("bounding_box_train", (1, 2)), ("query", (3,)), ("bounding_box_test", (3, 4))):
+        for pid in people:
+            for camid in (0, 1):
+                file = f"{pid:04d}_c{camid + 1}s1_{len(lines):06d}_00.jpg"
+                picture(folder / name / subset / file, len(lines))
+                lines.append(json.dumps({"folder": subset, "name": file, "pid": pid, "camid": camid, "frame": len(lines)}))
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    header = {"format": "passerby street 1", "town": name, "train_ids": 2, "test_ids": 2, "seed": 5, "list_sha256": digest}
+    (folder / name / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / name / "street.json").write_text(json.dumps(header))
+
+
+@pytest.fixture(scope="module")
+def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("street-v1")
+    for name in ("campus", "market"):
+        town(root, name)
+    return root
+
+
+def test_a_town_is_the_source_and_a_folder_without_labels_the_target(towns: Path, tmp_path: Path, capsys, monkeypatch):
+    for number in range(6):
+        picture(tmp_path / "crops" / f"c{1 + number % 2}_{number}.png", 100 + number)
+    monkeypatch.setenv("PASSERBY_DATA", str(towns))
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "cail-mixup", "--source", "street:campus", "--target", "crops", *FAST, "--json", "found.json"]) == 0
+    said = capsys.readouterr().out
+    assert "note: rendered people: town campus" in said and "market" not in said
+    assert "note: adapted without labels to crops (6 images, 2 cameras)" in said and "Rank-1" not in said
+    facts = read_description(Path("runs/cail-mixup-street-campus/artefact"))
+    assert len(facts.label_map) == 2 and facts.data[0]["name"] == "street:campus"
+    found = json.loads(Path("found.json").read_text())
+    assert found["dataset"] == "street:campus to crops" and found["scores"] == {}
+
+
+def test_a_target_with_test_images_is_measured_and_named(towns: Path, tmp_path: Path, capsys):
+    words = ["--source", "street:campus", "--data", str(towns), "--target", "street:market", "--target-data", str(towns)]
+    assert main(["train", "cail-mixup", *words, *FAST, "--batch-size", "4", "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "street:campus to street:market after 1 epochs" in said and "Rank-1" in said
+    assert "adapted without labels to street:market (4 images, 2 cameras)" in said
+
+
+def test_wrong_words_are_one_line(towns: Path, tmp_path: Path, capsys):
+    for words, text in (
+        (["--source", "street:campsu", "--data", str(towns)], 'has no part "campsu". Did you mean "campus"?'),
+        (["--source", "street:campus", "--data", str(towns)], "adapt to what? Give --target, a folder of unlabelled crops"),
+        (
+            ["--source", "street:campus", "--data", str(towns), "--target", str(towns / "campus")],
+            "are training images of the source",
+        ),
+    ):
+        assert main(["train", "cail-mixup", *words, *FAST, "--batch-size", "4", "--out", str(tmp_path / "run")]) in (1, 2)
+        said = capsys.readouterr().err.strip()
+        assert text in said and "\n" not in said
+        assert not (tmp_path / "run").exists()
+
+
+def test_presets_without_checked_figures_print_none(capsys):
+    assert main(["train", "cail-mixup", "--presets"]) == 0
+    said = capsys.readouterr().out
+    assert "88.06%" in said and "71.50%" in said and "duke2msmt" in said
