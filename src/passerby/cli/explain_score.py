@@ -111,7 +111,7 @@ def _print(found: Explanation) -> None:
         console.print("that is the claim: nothing needs to be switched", highlight=False)
     elif found.exact:
         many = f" ({len(found.candidates)} sets of that size do)" if len(found.candidates) > 1 else ""
-        console.print(f"{_switches(len(best.switches))} explain the claim{many}:", highlight=False)
+        console.print(f"the claim follows from {_switches(len(best.switches))}{many}:", highlight=False)
     else:
         console.print(
             f"nothing tried gives the claim; the nearest is {best.distance:.2f} percentage points away beyond rounding:",
