@@ -3,11 +3,14 @@
 A global batch is cut into `world` shares, one a process, so that the K images of a person stay together.
 """
 
+from passerby.samplers.classes import BalancedSampler, ClassSampler
 from passerby.samplers.domains import DomainBalancedSampler
 from passerby.samplers.plain import IdentitySampler, Sampler, SequentialSampler, ShuffleSampler, identities_per_batch
 from passerby.samplers.repeating import RepeatingSampler
 
 __all__ = [
+    "BalancedSampler",
+    "ClassSampler",
     "DomainBalancedSampler",
     "IdentitySampler",
     "RepeatingSampler",
