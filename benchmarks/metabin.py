@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -92,7 +92,8 @@ def child(options: argparse.Namespace) -> None:
     if options.device != "cpu":
         print(torch.cuda.max_memory_allocated() / 1e6)
     else:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        print(int(status["VmHWM"].split()[0]) / 1e3)  # getrusage would begin with the peak of the parent
 
 
 def main() -> None:
