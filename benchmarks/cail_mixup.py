@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from passerby.batches import Batch
 from passerby.losses.neighbour import camera_aware
 from passerby.recipes.cail_mixup import AdaptationStep, Config, build_model
-from passerby.training.exemplars import ExemplarMemory
+from passerby.training import ExemplarMemory, keep_freed_memory
 
 MSMT17_TRAIN, RESNET50 = 32_621, 2_048
 CLASSES, CAMERAS = 751, 15
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--exemplars", type=int, default=30_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    keep_freed_memory()  # as every training does
     height, width = options.size
     common = {
         "backbone": options.backbone,
@@ -64,8 +65,8 @@ def main() -> None:
     both = batch(2 * options.half, plain_config, torch.arange(2 * options.half))
     halves = tuple(batch(options.half, joint_config, indices) for indices in (torch.arange(options.half), rows))
     memory = joint.memory
-    memory.update(F.normalize(torch.rand(options.exemplars, joint.model.embedding_dim)), torch.arange(options.exemplars), 0.0)
-    vectors = F.normalize(torch.rand(options.half, joint.model.embedding_dim)).requires_grad_()
+    memory.update(F.normalize(torch.randn(options.exemplars, joint.model.embedding_dim)), torch.arange(options.exemplars), 0.0)
+    vectors = F.normalize(torch.randn(options.half, joint.model.embedding_dim)).requires_grad_()
 
     def neighbourhoods() -> None:
         found = camera_aware(memory(vectors), rows, cameras[rows], cameras)

@@ -6,6 +6,7 @@ Source: Luo, Song, Zhang, Generalizing Person Re-Identification by Camera-Aware 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -96,10 +97,11 @@ def camera_aware(
         itself = _itself(values, own)
         same = cameras[:, None] == slot_cameras[None, :]
         chosen = Neighbours(neighbours(values, same & ~itself, threshold), neighbours(values, ~same, threshold))
-        scaled = scale * values
-        within, across = (_log_softmax(scaled, members, floor) for members in (same, ~same))
-        intra = -(_mean_over(within, chosen.intra) + within.gather(1, own[:, None]).squeeze(1)).mean()
-        inter = -_mean_over(across, chosen.inter).mean()
+        scaled, least = scale * values, math.log(floor) if floor > 0 else -math.inf
+        within, across = _log_total(scaled, same), _log_total(scaled, ~same)
+        instance = (scaled.gather(1, own[:, None]).squeeze(1) - within).clamp(min=least)
+        intra = -(_mean_over(scaled, within, chosen.intra, least) + instance).mean()
+        inter = -_mean_over(scaled, across, chosen.inter, least).mean()
         return CameraAware(intra, inter, chosen)
 
 
@@ -114,8 +116,10 @@ def camera_agnostic(similarities: Tensor, own: Tensor, *, threshold: float = 0.8
     """
     with fp32(similarities) as values:
         chosen = neighbours(values, ~_itself(values, own), threshold)
-        log_p = torch.log_softmax(scale * values, dim=1)
-        return -(_mean_over(log_p, chosen) + log_p.gather(1, own[:, None]).squeeze(1)).mean(), chosen
+        scaled = scale * values
+        total = scaled.logsumexp(1)
+        instance = scaled.gather(1, own[:, None]).squeeze(1) - total
+        return -(_mean_over(scaled, total, chosen, -math.inf) + instance).mean(), chosen
 
 
 def _itself(similarities: Tensor, own: Tensor) -> Tensor:
@@ -123,12 +127,16 @@ def _itself(similarities: Tensor, own: Tensor) -> Tensor:
     return slots[None, :] == own[:, None]
 
 
-def _log_softmax(scaled: Tensor, members: Tensor, floor: float) -> Tensor:
-    """Over the members of each row; what stands elsewhere means nothing. A finite fill keeps rows without a member from NaN."""
-    total = scaled.masked_fill(~members, torch.finfo(scaled.dtype).min / 2).logsumexp(1, keepdim=True)
-    return torch.where(members, scaled - total, 0.0).clamp(min=torch.tensor(floor, dtype=torch.float64).log().item())
+def _log_total(scaled: Tensor, members: Tensor) -> Tensor:
+    """(B,) log of the sum of exponentials over the members of each row; a finite fill keeps rows without a member from NaN."""
+    return scaled.masked_fill(~members, torch.finfo(scaled.dtype).min / 2).logsumexp(1)
 
 
-def _mean_over(log_p: Tensor, chosen: Tensor) -> Tensor:
-    """(B,) mean of each row's chosen entries; 0 without any."""
-    return torch.where(chosen, log_p, 0.0).sum(1) / chosen.sum(1).clamp(min=1)
+def _mean_over(scaled: Tensor, total: Tensor, chosen: Tensor, least: float) -> Tensor:
+    """(B,) mean over each row's chosen entries of their log probability, which is `least` or more; 0 without any.
+
+    Only these few entries are looked at: as a whole (B, N) table, the memory of a large place would cost as much as the backbone.
+    """
+    rows, slots = chosen.nonzero(as_tuple=True)
+    log_p = (scaled[rows, slots] - total[rows]).clamp(min=least)
+    return torch.zeros_like(total).index_add(0, rows, log_p) / chosen.sum(1).clamp(min=1)
