@@ -1,8 +1,8 @@
 """Speed and memory of re-ranking, as ratios taken in one process: the float32 N x N product that it needs, and the dense form.
 
     python benchmarks/rerank.py                   # Market-1501 size: three rounds, the dense form once, memory
-    python benchmarks/rerank.py --msmt17          # MSMT17 size too, D = 512 (minutes); the dense form would take 195 GB there
-    python benchmarks/rerank.py --small           # a tenth of Market-1501's images, to see that all works
+    python benchmarks/rerank.py --size msmt17     # D = 512 (minutes); the dense form would take 195 GB there and is left out
+    python benchmarks/rerank.py --size small      # a tenth of Market-1501's images, to see that all works
     python benchmarks/rerank.py --json FILE
 
 Vectors are drawn as in benchmarks/evaluate.py, *strong* ones. Ours is the whole way from vectors to the numbers of the evaluator.
@@ -145,8 +145,7 @@ def measure_memory(name: str, form: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--msmt17", action="store_true", help="MSMT17 size too (minutes)")
-    parser.add_argument("--small", action="store_true", help="a tenth of Market-1501's images and nothing else")
+    parser.add_argument("--size", choices=SIZES, nargs="+", default=["market1501"])
     parser.add_argument("--no-dense", action="store_true", help="leave out the dense form")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--measure-memory", help=argparse.SUPPRESS)
@@ -156,7 +155,7 @@ def main() -> None:
         return
     print(f"{available_cores()} cores, NumPy {np.__version__}; {TEXTBOOK.in_words()}")
     found: dict[str, Any] = {"cores": available_cores()}
-    for name in ["small"] if given.small else ["market1501", *(["msmt17"] if given.msmt17 else [])]:
+    for name in given.size:
         with_dense = not given.no_dense and name != "msmt17"
         found[name] = speed(name, 1 if name == "msmt17" else given.rounds, with_dense)
         found[name]["memory"] = {form: memory(name, form) for form in ("ours", *(["dense"] if with_dense else []))}

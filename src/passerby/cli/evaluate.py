@@ -109,7 +109,7 @@ class Options:
     weight: float | None = None
     """of --rerank: lambda, the share of the original distance (default: 0.3)"""
     power: Literal[1, 2] | None = None
-    """of --rerank k-reciprocal: 1 takes squared Euclidean distances (paper, torchreid), 2 their squares (layumi) (default: 1)"""
+    """of --rerank k-reciprocal: 1 takes squared Euclidean distances (paper), 2 their squares (layumi, torchreid) (default: 1)"""
     rerank_memory_mb: float = 1000
     """of --rerank: ceiling of its working memory beyond the vectors, in 10^6 bytes"""
     conditions: Path | None = None

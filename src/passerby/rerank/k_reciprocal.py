@@ -35,8 +35,8 @@ class KReciprocal:
         k1: neighbours that must be mutual. About the number of images of a person in query and gallery together.
         k2: neighbours over which weights are averaged; 1 leaves that out.
         weight: lambda, the share of the original distance in the final one, 0 to 1.
-        power: of the squared Euclidean distances that go in: 1 is the paper and torchreid, 2 (their squares, Euclidean distances
-            to the fourth) is the Person_reID_baseline_pytorch code.
+        power: of the squared Euclidean distances that go in: 1 is the paper, 2 what Person_reID_baseline_pytorch and torchreid's
+            engine come to, whose re-ranking code squares a distance that is squared already.
         distance: ``cosine`` brings vectors to length 1 first, ``euclidean`` takes them as they are.
 
     Raises:
