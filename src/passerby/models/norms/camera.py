@@ -220,7 +220,7 @@ class _ByCamera:
 
 
 class _Grouped(torch.autograd.Function):
-    """torch's own batch norm, camera after camera, into and out of shared tensors: nothing is concatenated."""
+    """torch's own batch norm, camera after camera, each from its rows and into its rows of one tensor."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
