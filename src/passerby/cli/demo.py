@@ -32,7 +32,7 @@ class Options:
     """folder for data, run, vectors and pictures"""
     town: str = "campus"
     """arcade, campus, harbour, market, station or winter; `passerby street list` describes them"""
-    epochs: int = 12
+    epochs: int = 24
     """passes over the training images; 0 only renders the people"""
     train_people: int = 64
     """people to train on"""
@@ -133,7 +133,7 @@ def _config(options: Options) -> Config:
     small = Config(
         height=128, width=64, head="bnneck", losses=("triplet-hard",), batch_size=32, schedule="cosine", warmup_epochs=1,
         optimizer="adamw", backbone="osnet_x0_25", weights="scratch", lr=2e-3, backbone_lr_factor=1.0,
-        epochs=max(options.epochs, 1), evaluate_every=max(options.epochs // 3, 1), seed=options.seed,
+        epochs=max(options.epochs, 1), evaluate_every=max(options.epochs // 4, 1), seed=options.seed,
     )  # fmt: skip
     if find_installed_weights("mobilenet_v2") is None:
         return small
