@@ -20,6 +20,8 @@ from passerby.errors import DataError
 from passerby.files import write_json
 from passerby.metrics import MARKET1501, Convention
 from passerby.models import ModelConfig, ReidModel
+from passerby.models.point_models import PointModel, PointModelConfig
+from passerby.points import CloudPreprocess
 from passerby.records import ReidData, Split
 from passerby.training import Evaluate
 from passerby.transforms import Preprocess
@@ -73,7 +75,7 @@ def fingerprint(split: Split) -> str:
 def logged_evaluation(
     network: Callable[[], nn.Module],
     data: ReidData,
-    preprocess: Preprocess,
+    preprocess: Preprocess | CloudPreprocess,
     *,
     val: Split | None = None,
     labels: LabelMap | None = None,
@@ -125,12 +127,12 @@ def write_settings(run_dir: Path, data: ReidData, config: Any, labels: LabelMap)
 
 def save_run(
     path: Path,
-    model: ReidModel,
+    model: ReidModel | PointModel,
     *,
     recipe: str,
     config: Any,
-    network: ModelConfig,
-    preprocess: Preprocess,
+    network: ModelConfig | PointModelConfig,
+    preprocess: Preprocess | CloudPreprocess,
     data: ReidData,
     labels: LabelMap,
     seed: int,

@@ -22,6 +22,7 @@ RECIPES: dict[str, str] = {
     "cail-mixup": "passerby.recipes.cail_mixup",
     "camera-bn": "passerby.recipes.camera_bn",
     "metabin": "passerby.recipes.metabin",
+    "ognet": "passerby.recipes.ognet",
 }
 
 
