@@ -40,7 +40,7 @@ class Options:
     trial: str = ""
     """which of a small data set's repeated splits, by its name or its number"""
     images: tuple[Path, ...] = field(default=())
-    """image files, and folders that are searched for images, instead of a data set"""
+    """image files, and folders that are searched for images (for a network of points: clouds), instead of a data set"""
     flip: Literal["auto", "yes", "no"] = "auto"
     """add the vector of the mirrored image (auto: as the model says)"""
     scales: tuple[float, ...] = ()
@@ -182,8 +182,9 @@ def _common_folder(paths: Iterable[Path]) -> Path:
 
 
 def _images(options: Options) -> list[tuple[Path, Any]]:
-    from passerby.datasets.walking import IMAGE_SUFFIXES, images_below
+    from passerby.datasets.walking import IMAGE_SUFFIXES, files_below, images_below
     from passerby.embedder import embed
+    from passerby.points import CLOUD_SUFFIXES
     from passerby.records import JUNK_PID, Record, Split
 
     if options.out.suffix not in (".npz", ".safetensors") or options.out.is_dir():
@@ -192,7 +193,7 @@ def _images(options: Options) -> list[tuple[Path, Any]]:
     for given in options.images:
         if not given.exists():
             raise DataError(f"{given} does not exist.")
-        found = images_below(given) if given.is_dir() else [given]
+        found = (images_below(given) or files_below(given, CLOUD_SUFFIXES)) if given.is_dir() else [given]
         if not found:
             raise DataError(f"{given} holds no image: looked for are {listing(sorted(IMAGE_SUFFIXES), 20)}.")
         paths += found

@@ -230,4 +230,7 @@ def _report(path: Path, out: Path, data: ReidData, convention: Convention, publi
         write_json(run.json, {**facts, "convention": asdict(convention), "notes": list(data.notes)})
 
 
-_SHOWN = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP", "minp": "mINP", "val_error": "val. error"}
+_SHOWN = {
+    "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP", "minp": "mINP", "val_error": "val. error",
+    "val_class_error": "mean class error",
+}  # fmt: skip
