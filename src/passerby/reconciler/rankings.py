@@ -17,6 +17,7 @@ from passerby.rerank.joined import Workers
 __all__ = ["by_product", "by_reranking", "distances_that_differ", "same_images"]
 
 _ROWS = 512
+_PASSES = 16  # over each similarity, about: what decides whether compiling is worth its time
 _SAME_LENGTH = 1e-4  # relative: rankings by cosine, Euclidean distance and dot product then agree
 
 
@@ -86,7 +87,7 @@ def _spread(block: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def _count(blocks: Iterator[Sequence[np.ndarray]], profiles: Sequence[Profile], labels: Gallery, seed: int) -> None:
-    first, workers = 0, Workers.choose("auto", int(np.sqrt(labels.num_queries * len(labels.order))))
+    first, workers = 0, Workers.choose("auto", int(np.sqrt(_PASSES * labels.num_queries * len(labels.order))))
     for several in blocks:
         for block, profile in zip(several, profiles, strict=True):
             profile.enter(block, first, labels, seed, workers)
