@@ -71,6 +71,7 @@ def test_a_saved_model_embeds_bit_for_bit_as_before(saved, facts):
         "artefact": written.short_id,
         "recipe": "baseline",
         "backbone": "conv",
+        "norm": "batch",
         "trained_on": ["market1501"],
         "notes": ["rendered people"],
     }
