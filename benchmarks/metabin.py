@@ -44,7 +44,7 @@ def a_step(kind: str, options: argparse.Namespace) -> Any:
     )  # fmt: skip
     device = torch.device(options.device)
     rows = torch.arange(options.batch)
-    model = build_model(config, options.classes).to(device, memory_format=torch.channels_last)
+    model = build_model(config, options.classes).to(device, memory_format=torch.channels_last)  # pyright: ignore
     step = MetaBinStep(config, model, rows * DOMAINS // options.batch, device)
     step.clock.steps_per_epoch = 100
     inputs = torch.randint(

@@ -82,7 +82,8 @@ def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Name
     path = train(config, sources, run, device=options.device, workers=0)
     query, gallery = (split.where(lambda record: record.domain == f"street-{town}") for split in (data.query, data.gallery))
     embedder, numbering = load(path, device=options.device), Numbering.of(query, gallery)
-    scores = evaluate(*(embed(embedder, split, numbering=numbering) for split in (query, gallery)))
+    found = [embed(embedder, split, numbering=numbering) for split in (query, gallery)]
+    scores = evaluate(found[0], found[1])
     gate = read_gates(run)[-1].mean if (run / FILE).is_file() else {}
     row = {
         "town": town, "seed": seed, "method": method, "map": scores.map, "rank1": scores.rank(1),

@@ -146,7 +146,7 @@ def test_a_trial_is_trained_on_its_own_people_and_says_so(
         Trial(f"split {n}", test, test, train, f"those of split {n}") for n, (train, test) in enumerate((parts, parts[::-1]), 1)
     )
     first = replace(data, train=parts[0], query=parts[1], gallery=parts[1], trials=trials, notes=("those of split 1",))
-    monkeypatch.setattr(datasets, "read", lambda name, root=None: first)
+    monkeypatch.setattr(datasets.registry, "read", lambda name, root=None: first)
     monkeypatch.chdir(tmp_path)
     words = ["train", "baseline", "--data", str(market), *FAST, "--epochs", "1", "--batch-size", "4"]
     for trial, people, note, place in (

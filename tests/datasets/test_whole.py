@@ -32,3 +32,13 @@ def test_what_cannot_be_joined_is_refused(tree, tmp_path: Path):
         datasets.resolve("D+markt")
     with pytest.raises(DataError, match="grid has no training images"):
         datasets.registry.joined([datasets.read("M", tmp_path), datasets.registry.ReidData("grid")])
+
+
+def test_parts_are_named_and_joined(tree, tmp_path: Path):
+    tree("market", "market1501"), tree("duke", "dukemtmc")
+    assert datasets.registry.read_parts("M", tmp_path).name == "market1501"
+    assert datasets.registry.read_parts("M+D", tmp_path).name == "dukemtmc+market1501"
+    assert datasets.registry.read_parts("M:market1501", tmp_path).name == "market1501:market1501"
+    assert datasets.registry.read_parts("M:market1501+D", tmp_path).name == "dukemtmc+market1501:market1501"
+    with pytest.raises(UsageError, match=r'market1501 in ".*" has no part "town"'):
+        datasets.registry.read_parts("M:town+D", tmp_path)

@@ -51,7 +51,7 @@ def run_protocol(options: Any) -> None:
 def _checked(options: Any) -> Protocol:
     if not options.protocol:
         raise UsageError("--each-trial lists the trials of --protocol: name one.")
-    chosen = protocol(options.protocol)
+    chosen = protocol(_canonical(options.protocol))
     if len(options.inputs) != 1 or not (options.inputs[0] / "passerby.json").is_file():
         raise UsageError(f"--protocol measures one artefact folder; {listing(options.inputs)} is none.")
     idle = [field.name for field in fields(options) if field.name not in _WITH_PROTOCOL and _changed(options, field)]
@@ -59,6 +59,20 @@ def _checked(options: Any) -> Protocol:
         flags = listing(f"--{name.replace('_', '-')}" for name in idle)
         raise UsageError(f"{flags}: --protocol settles that by itself. Leave it out.")
     return chosen
+
+
+def _canonical(name: str) -> str:
+    """``M+D->grid`` with the data sets' own names; names of protocols as they are."""
+    from passerby.datasets.registry import resolve
+
+    def own(text: str) -> str:
+        dataset, colon, part = text.partition(":")
+        return f"{resolve(dataset)}{colon}{part}"
+
+    left, arrow, right = name.partition("->")
+    if not arrow or not left or not right:
+        return name
+    return "+".join(map(own, left.split("+"))) + "->" + ",".join(map(own, right.split(",")))
 
 
 def _changed(options: Any, field: Any) -> bool:
@@ -81,10 +95,10 @@ def _read(target: Target, chosen: Protocol, facts: Artefact, folder: Path | None
     """A target with the trials that count; refused where the model was trained on any of its people."""
     from dataclasses import replace
 
-    from passerby import datasets
+    from passerby.datasets.registry import read_parts
     from passerby.records import Trial
 
-    data = datasets.read(target.dataset, folder)
+    data = read_parts(target.dataset, folder)
     trials = target.chosen(data.trials) if data.trials else [Trial("", data.query, data.gallery)]
     check_trials(data.name, trials)
     shown = {record.domain for trial in trials for split in (trial.query, trial.gallery) for record in split}

@@ -27,7 +27,7 @@ class RunOptions:
 
     dataset: Annotated[str, tyro.conf.arg(aliases=("--source",))] = ""
     """data set to train on: market1501, msmt17, cuhk03-np-detected, a folder of one folder an identity, a manifest.csv ..., or a
-    part of one: street:campus"""
+    part of one: street:campus; several with + between them: M+D+C2"""
     data: Path | None = None
     """folder that holds the data set (default: PASSERBY_DATA)"""
     trial: str = ""
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str]) -> int:
 def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> None:
     from passerby import datasets
     from passerby.artefact import read_description
-    from passerby.datasets.registry import data_folder, part_of
+    from passerby.datasets.registry import data_folder, part_of, read_parts
     from passerby.metrics.conventions import resolve, usual
     from passerby.recipes import recipe
 
@@ -150,10 +150,8 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
             f"train on what? Give --data DIR (and --dataset NAME where it cannot be told), or --preset NAME. "
             f"See: passerby train {name} --help"
         )
-    dataset, folder = part_of(run.dataset, run.data) if run.dataset else (datasets.detect(data_folder(run.data)), run.data)
-    data = datasets.one_trial(datasets.read(dataset, folder), run.trial)
-    if ":" in run.dataset:
-        data = replace(data, name=f"{dataset}:{run.dataset.partition(':')[2]}")
+    named = run.dataset or datasets.detect(data_folder(run.data))
+    data = datasets.one_trial(read_parts(named, run.data), run.trial)
     published = preset.published if preset is not None else None
     convention = resolve(run.convention or (published.convention if published is not None else usual(data.name)))
     if run.convention and not len(data.query):
@@ -165,7 +163,8 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
         out = out.with_name(f"{out.name}-{run.trial.replace(' ', '-')}")
     _check_artefact(out)
     check_report(run.json)
-    _check_outside(out, dataset, folder)
+    for piece in named.split("+"):
+        _check_outside(out, *part_of(piece, run.data))
     path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; the training has left their group by now
         if target := getattr(config, "target", ""):  # what was measured, was measured there

@@ -34,7 +34,19 @@ from passerby.datasets.whole import CUHK03_ALL_DETECTED, CUHK03_ALL_LABELED, DUK
 from passerby.errors import DataError, UsageError, listing, nearest
 from passerby.records import ReidData, Split
 
-__all__ = ["DATASETS", "DATA_VARIABLE", "data_folder", "detect", "find_root", "joined", "locate", "read", "resolve", "scan_root"]
+__all__ = [
+    "DATASETS",
+    "DATA_VARIABLE",
+    "data_folder",
+    "detect",
+    "find_root",
+    "joined",
+    "locate",
+    "read",
+    "read_parts",
+    "resolve",
+    "scan_root",
+]
 
 DATA_VARIABLE = "PASSERBY_DATA"
 
@@ -255,6 +267,20 @@ def _unfinished(root: Path) -> Fault:
     return Fault("unfinished", text)
 
 
+def read_parts(text: str, given: str | os.PathLike[str] | None) -> ReidData:
+    """What a call names: a data set, a part of one as ``NAME:PART`` (see `part_of`), or several with ``+`` between them.
+
+    Raises:
+        UsageError, DataError: see `part_of`, `read` and `joined`.
+    """
+    pieces = sorted(set(text.split("+")))
+    parts = []
+    for piece in pieces:
+        data = read(*part_of(piece, given))
+        parts.append(replace(data, name=":".join([data.name, *piece.split(":")[1:]])))
+    return parts[0] if len(parts) == 1 else joined(parts)
+
+
 def joined(parts: Sequence[ReidData]) -> ReidData:
     """Several data sets as one to train on, each a domain of its own; none of their queries and galleries is kept.
 
@@ -290,8 +316,8 @@ def read(name: str, root: str | os.PathLike[str] | None = None) -> ReidData:
         UsageError: an unknown name, or no folder given.
         DataError: it is not there, or something in it does not fit; `passerby data check` lists everything.
     """
-    if "+" in resolve(name):
-        return joined([read(part, root) for part in resolve(name).split("+")])
+    if "+" in name:
+        return read_parts(resolve(name), root)
     layout = DATASETS[resolve(name)]
     folder = find_root(layout, root)
     scan = scan_root(layout, folder)

@@ -42,6 +42,7 @@ from passerby.configs import check_in_use, check_ranges, plain
 from passerby.datasets.hold_out import hold_out
 from passerby.embedder import EmbeddingRule
 from passerby.errors import UsageError
+from passerby.files import write_text
 from passerby.losses import cross_entropy, domain_scatter, domain_shuffle, triplet_hard
 from passerby.metrics import MARKET1501, Convention
 from passerby.models import ModelConfig, ReidModel
@@ -542,7 +543,7 @@ def train(
         config: options.
         data: training images of all source domains; query and gallery of a source for the log, where it has them. Targets have no
             place here: nothing in a run can see their labels.
-        run_dir: folder of the run: config.yaml, checkpoints/, history.jsonl, gates.jsonl, tensorboard/, artefact/.
+        run_dir: folder of the run: config.yaml, optimizers.txt, checkpoints/, history.jsonl, gates.jsonl, artefact/ ...
         resume: go on where the run in `run_dir` stopped.
         device: ``auto``, ``cpu``, ``cuda``.
         workers: processes that decode.
@@ -562,10 +563,12 @@ def train(
         step = MetaBinStep(config, model, _numbers(domain_of(data.train, config.domains)), here.device)
         if here.first:
             print(describe(step), file=sys.stderr)
+        owners = [f"{row.optimizer} {row.group} {row.parameter} {row.count}" for row in step.ownership.rows]
 
         def before_epoch(epoch: int) -> None:
             if epoch == 0 and here.first:
                 write_settings(run_dir, data, config, labels)
+                write_text(Path(run_dir) / "optimizers.txt", "\n".join(owners) + "\n")
                 record_gates(run_dir, 0, model)
 
         def after_epoch(epoch: int) -> None:
