@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def dense():
-    return SimpleNamespace(k_reciprocal=k_reciprocal, graph=graph)
+    return SimpleNamespace(k_reciprocal=k_reciprocal, graph=graph, squared_distances=squared_distances)
 
 
 def squared_distances(vectors, distance="cosine"):
