@@ -17,7 +17,7 @@ FAST = [
 ]  # fmt: skip
 
 
-def picture(path: Path, seed: int) -> None:
+def picture(path: Path, *seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 255, (32, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
@@ -30,7 +30,7 @@ def town(folder: Path, name: str) -> None:
         for pid in people:
             for camid in (0, 1):
                 file = f"{pid:04d}_c{camid + 1}s1_{len(lines):06d}_00.jpg"
-                picture(folder / name / subset / file, len(lines))
+                picture(folder / name / subset / file, len(lines), *name.encode())
                 lines.append(json.dumps({"folder": subset, "name": file, "pid": pid, "camid": camid, "frame": len(lines)}))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     header = {"format": "passerby street 1", "town": name, "train_ids": 2, "test_ids": 2, "seed": 5, "list_sha256": digest}

@@ -477,6 +477,8 @@ def test_a_target_smaller_than_half_a_batch_is_refused(colours: ReidData, crops:
 def test_the_source_as_its_own_target_is_refused(colours: ReidData, tmp_path: Path):
     text = "48 of the 48 target images are training images of the source as well"
     bad(text, DataError, colours, tmp_path, target=str(colours.train[0].path.parent))
+    shutil.copytree(colours.train[0].path.parent, tmp_path / "copy")
+    bad(text, DataError, colours, tmp_path, target=str(tmp_path / "copy"))
 
 
 def test_a_missing_camera_is_refused(colours: ReidData, crops: Path, tmp_path: Path):

@@ -86,4 +86,6 @@ def test_a_sample_of_images_stands_for_all():
     _, every = watched(vectors, cameras, probes=len(vectors))
     _, some = watched(vectors, cameras, probes=100)
     assert len(some.probes) == 100
+    large = LabelFreeProgress(some.memory, torch.zeros(300_000, dtype=torch.int64), threshold=0.8)
+    assert len(large.probes) == 100  # the table of similarities stays small
     assert some.look()[0]["estimate"] == pytest.approx(every.look()[0]["estimate"], abs=0.1)

@@ -428,13 +428,23 @@ def check_target(config: Config, source: Split, target: Split) -> None:
                 f"the {what} has {len(split)} images, half a batch of batch_size {config.batch_size} needs "
                 f"{config.batch_size // 2}: lower batch_size to {2 * len(split)} or less, or give more images."
             )
-    known = {record.path.resolve() for record in source}
-    shared = sum(record.path.resolve() in known for record in target)
+    copies = _shared(source, target, _name_and_size)  # a few may coincide
+    shared = _shared(source, target, Path.resolve) or (copies if 2 * copies > len(target) else 0)
     if shared:
         raise DataError(
             f"{shared} of the {len(target)} target images are training images of the source as well: the target is the place "
             "without labels. Give another --target, or train with --no-joint."
         )
+
+
+def _shared(source: Split, target: Split, key: Callable[[Path], object]) -> int:
+    known = {key(record.path) for record in source}
+    return sum(key(record.path) in known for record in target)
+
+
+def _name_and_size(path: Path) -> tuple[str, int]:
+    """A copy of a file has both."""
+    return path.name, path.stat().st_size
 
 
 def make_loader(config: Config, source: Split, target: Split | None, here: World, workers: int) -> Any:

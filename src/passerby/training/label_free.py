@@ -15,6 +15,7 @@ from passerby.training.exemplars import ExemplarMemory
 __all__ = ["LabelFreeProgress", "Progress", "measure"]
 
 _KEPT = 10  # nearest exemplars whose change from epoch to epoch is followed
+_TABLE = 30_000_000  # similarities that are looked at together, 120 MB
 _CLEARLY_BELOW = 0.9  # of the reference: the run warns
 
 
@@ -109,7 +110,8 @@ class LabelFreeProgress:
     def __init__(self, memory: ExemplarMemory, cameras: Tensor, *, threshold: float, probes: int = 1000, seed: int = 0) -> None:
         self.memory, self.cameras, self.threshold = memory, cameras, threshold
         order = torch.randperm(len(cameras), generator=torch.Generator().manual_seed(seed))
-        self.probes = order[:probes].sort().values.to(cameras.device)
+        most = max(1, _TABLE // len(cameras))  # a large place is looked at through fewer images
+        self.probes = order[: min(probes, most)].sort().values.to(cameras.device)
         self._before: Tensor | None = None
         self.reference: float | None = None
         self._warned = False
