@@ -15,7 +15,7 @@ __all__ = ["Plan", "check_depth", "plan_graph", "plan_k_reciprocal"]
 _BLOCK_ROWS = 512  # beyond this a product gains nothing
 _TRIED = 256, 4096  # rows and columns of the product that is timed
 _ENTRY = 8  # bytes of a sparse entry: column and value
-_START_MB = 60  # compiled loops and what their compiler holds
+_START_MB = {True: 120, False: 30}  # compiled loops and what their compiler holds; without them, sparse products
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def plan_graph(images: Joined, k1: int, k2: int, memory_mb: float, workers: Work
 
 def _plan(images: Joined, k: int, entries: float, memory_mb: float, workers: Workers) -> Plan:
     N, Q = len(images), images.num_first
-    fixed = N * (20 * k + 90 + _ENTRY * entries) / 1e6 + _START_MB
+    fixed = N * (20 * k + 90 + _ENTRY * entries) / 1e6 + _START_MB[workers.numba]
     a_row = (4 * N * (1 if workers.numba else 4) + 20 * images.dim) / 1e6
     rows = int((memory_mb - fixed) // a_row)
     if rows < 1:
