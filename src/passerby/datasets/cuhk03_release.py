@@ -8,8 +8,6 @@ HDF5 stores every MATLAB array transposed.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from passerby.datasets.unpacking import made_once
 from passerby.datasets.walking import shown
 from passerby.errors import DataError, MissingDependencyError
-from passerby.progress import meter
 
 __all__ = ["RELEASE", "extracted", "find_file", "new_protocol", "test_people"]
 
@@ -56,34 +54,7 @@ def extracted(root: Path, boxes: str) -> Path:
     """
     place = os.environ.get("PASSERBY_CACHE")
     folder = (Path(place) / "cuhk03" if place else root) / f"images_{boxes}"
-    if folder.is_dir():
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise DataError(
-            f'"{shown(folder)}" cannot be written ({error.strerror}): pictures of {RELEASE} are unpacked there once. '
-            "Set PASSERBY_CACHE to a folder that can."
-        ) from error
-    try:
-        with meter(f"unpacking {RELEASE} ({boxes})") as shown_progress:
-            for name, pixels in _pictures(root, boxes):
-                Image.fromarray(pixels).save(part / name)
-                shown_progress.advance()
-        _put(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return folder
-
-
-def _put(part: Path, folder: Path) -> None:
-    part.chmod(0o755)
-    try:
-        part.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # another process was first, with the same pictures
-            raise
+    return made_once(folder, RELEASE, lambda: ((name, Image.fromarray(pixels)) for name, pixels in _pictures(root, boxes)))
 
 
 def _pictures(root: Path, boxes: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -96,7 +67,8 @@ def _pictures(root: Path, boxes: str) -> Iterator[tuple[str, np.ndarray]]:
                 pixels = np.asarray(release[cells[person, image]][()]).T
                 if pixels.ndim == 3:  # an empty MATLAB array is stored as its size, two zeros
                     view = 1 if image < _IMAGES_A_VIEW else 2
-                    yield f"{pair}_{person + 1:03d}_{view}_{image + 1:02d}.png", np.ascontiguousarray(pixels.astype(np.uint8))
+                    name = f"{pair}_{person + 1:03d}_{view}_{image + 1:02d}.png"
+                    yield name, np.ascontiguousarray(pixels.astype(np.uint8))
 
 
 def test_people(root: Path) -> list[list[tuple[int, int]]]:

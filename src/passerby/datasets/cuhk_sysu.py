@@ -69,7 +69,7 @@ def cropped(root: Path) -> Path:
     """
     place = os.environ.get("PASSERBY_CACHE")
     folder = (Path(place) / "cuhk-sysu" if place else root) / CROPS
-    return root / CROPS if (root / CROPS).is_dir() else made_once(folder, "cutting CUHK-SYSU", lambda: _crops(root))
+    return root / CROPS if (root / CROPS).is_dir() else made_once(folder, CUHK_SYSU.title, lambda: _crops(root))
 
 
 def _crops(root: Path) -> Iterator[tuple[str, Any]]:

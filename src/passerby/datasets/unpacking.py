@@ -16,12 +16,12 @@ from passerby.progress import meter
 __all__ = ["made_once"]
 
 
-def made_once(folder: Path, what: str, pictures: Callable[[], Iterable[tuple[str, Image.Image]]]) -> Path:
+def made_once(folder: Path, release: str, pictures: Callable[[], Iterable[tuple[str, Image.Image]]]) -> Path:
     """The folder, made on first use.
 
     Args:
         folder: what to make; it appears when all of it is there.
-        what: what progress is called.
+        release: what the pictures come out of.
         pictures: (file name, picture) of all that it holds; called only where the folder is absent.
 
     Raises:
@@ -34,11 +34,11 @@ def made_once(folder: Path, what: str, pictures: Callable[[], Iterable[tuple[str
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise DataError(
-            f'"{shown(folder)}" cannot be written ({error.strerror}): pictures are unpacked there once. '
+            f'"{shown(folder)}" cannot be written ({error.strerror}): pictures of {release} are unpacked there once. '
             "Set PASSERBY_CACHE to a folder that can."
         ) from error
     try:
-        with meter(what) as progress:
+        with meter(f"unpacking {release}") as progress:
             for name, picture in pictures():
                 picture.save(part / name)
                 progress.advance()
