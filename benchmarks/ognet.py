@@ -5,8 +5,8 @@
 The clouds are drawn: a body's surface first, a background plane behind it, from a 128 x 64 grid, every other point. Three
 operations: 20 nearest neighbours of every point, 768 farthest points, and balls of 0.1, 0.2 and 0.4 m around those. `loops` is one
 pass of NumPy over all points for each single point (each pick, each centre), as they are written first; it is timed on a part and
-scaled. The floor of the neighbours is one matrix product a cloud into memory that is there already (`torch.baddbmm`): it gives the
-distances and selects nothing. Printed are best times of the rounds; then one training step of OG-Net Small, its CPU time and the
+scaled. The floor of the neighbours is one matrix product a cloud into memory that is there already (`torch.baddbmm`): it gives
+the distances and selects nothing. Printed are best times of the rounds; then one training step of OG-Net Small, its CPU time and the
 process's peak memory. With --device cuda the operations and the step run there, and the loops on the CPU.
 """
 

@@ -225,7 +225,8 @@ class GroupedMlp(nn.Module):
             x = norm(x.flatten(0, -2)).view_as(x)
             if number < len(self.gates):
                 x = self.convs[number + 1](self.gates[number](x))
-        return F.relu(x.amax(2))  # the maximum of what a ReLU leaves is the same
+        # The maximum of what a ReLU leaves is the same. Unlike amax, max hands a gradient to one of several equal ones.
+        return F.relu(x.max(2).values)
 
     def _first(self, xyz: Tensor, h: Tensor, centres: Tensor, index: Tensor) -> Tensor:
         """The first layer on [xyz_j - centre, h_j]: linear, so it comes before the gathering."""
