@@ -9,9 +9,10 @@ import pytest
 
 from passerby.embeddings import Embeddings
 from passerby.errors import ArtefactError, EmbeddingsError, UsageError
-from passerby.metrics.calibration import calibrate, drift, identification_rate
+from passerby.metrics.calibration import calibrate, drift
 from passerby.metrics.calibration_pairs import similarities_of
 from passerby.metrics.calibration_store import from_dict, read_calibration, store_calibration, to_dict
+from passerby.metrics.identification import identification_rate
 
 CLOTHES = np.random.default_rng(7).standard_normal((30, 12))
 

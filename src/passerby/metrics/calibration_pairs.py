@@ -15,7 +15,7 @@ __all__ = ["BINS", "EDGES", "Pairs", "labelled", "pair_blocks", "similarities_of
 
 BINS = 8000
 EDGES = np.linspace(-1, 1, BINS + 1)
-_ROWS = 512
+_CELLS = 2_000_000  # pairs looked at together
 _FEWEST = 5  # people: with fewer there is nothing to draw again
 
 
@@ -81,8 +81,9 @@ def labelled(images: Embeddings) -> tuple[Embeddings, tuple[str, ...]]:
 def pair_blocks(images: Embeddings, pairs: Literal["cross-camera", "all"]) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """(rows, similarities, whether a pair counts) with every pair once: row i beside the images after i."""
     units = (images.vectors / images.unit_lengths()[:, None]).astype(np.float32)
-    for start in range(0, len(images), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(images)))
+    size = max(1, _CELLS // len(images))
+    for start in range(0, len(images), size):
+        rows = slice(start, min(start + size, len(images)))
         similar = units[rows] @ units[start:].T
         counts = np.arange(start, len(images)) > np.arange(rows.start, rows.stop)[:, None]
         if pairs == "cross-camera":
@@ -120,7 +121,7 @@ def similarities_of(images: Embeddings, *, pairs: Literal["cross-camera", "all"]
         values = similar[a, b]
         bins = np.clip(((values + 1) * (BINS / 2)).astype(np.int64), 0, BINS - 1)
         same = person[one] == person[two]
-        genuine += np.bincount(person[one[same]] * BINS + bins[same], minlength=P * BINS).reshape(P, BINS)
+        np.add.at(genuine, (person[one[same]], bins[same]), 1)
         impostor += np.bincount(bins[~same], minlength=BINS)
         between += np.bincount(person[one[~same]] * P + person[two[~same]], minlength=P * P)
         cells = (camera[one] * C + camera[two]) * BINS + bins
