@@ -320,7 +320,7 @@ class EpisodeLoader:
     def __init__(
         self, base: TrainLoader, meta: TrainLoader | None = None, further: TrainLoader | None = None, count: int = 0
     ) -> None:
-        self.base, self.further, self.count = base, further, count
+        self.base, self.meta, self.further, self.count = base, meta, further, count
         self._joined = None if meta is None else JoinedLoader(base, (meta,))
 
     def __len__(self) -> int:
