@@ -16,6 +16,7 @@ __all__ = ["add_edges", "add_rows", "balls", "farthest", "nearest", "reduce_edge
 
 _fast_machine_code = partial(machine_code, any_order=True)
 _CHUNK = 64  # points that are looked at together; only where one of them is near enough are they looked at singly
+_LANES = 64  # running maxima
 _SLICE = 256  # points of a cloud between two looks whether all balls are full
 _SLACK = 1.00001  # the same distance, computed on vector registers and singly, differs in its last bits
 
@@ -96,20 +97,52 @@ def nearest(points, out, row_from, row_to):
 
 
 @_fast_machine_code
-def _shorten(left, found):
-    """Take a new pick into the distances to the nearest pick; returns the largest."""
-    largest = found[0] * 0 - 1
+def _shorten(cloud, place, left):
+    """Take a new pick into the distances to the nearest pick."""
+    x, y, z = place[0], place[1], place[2]
+    xs, ys, zs = cloud[0], cloud[1], cloud[2]
     for j in range(left.size):
-        left[j] = found[j] if found[j] < left[j] else left[j]
-        largest = left[j] if left[j] > largest else largest
+        dx, dy, dz = xs[j] - x, ys[j] - y, zs[j] - z
+        left[j] = min(left[j], dx * dx + dy * dy + dz * dz)
+
+
+@_fast_machine_code
+def _largest(values, lanes):
+    """The maximum, by as many running maxima as there are lanes: a single one would wait for itself at every step."""
+    whole = values.size // lanes.size
+    lanes[:] = values[0]
+    for t in range(whole):
+        part = values[t * lanes.size : (t + 1) * lanes.size]
+        for c in range(part.size):
+            lanes[c] = part[c] if part[c] > lanes[c] else lanes[c]
+    largest = lanes[0]
+    for lane in lanes:
+        largest = max(largest, lane)
+    for value in values[whole * lanes.size :]:
+        largest = max(largest, value)
     return largest
+
+
+@machine_code
+def _first(values, wanted):
+    """The first position of a value that is there."""
+    start, absent = 0, True
+    while absent:
+        equal = np.int32(0)
+        for value in values[start : start + _CHUNK]:
+            equal = np.int32(equal + np.int32(value == wanted))
+        absent = equal == 0
+        start += _CHUNK if absent else 0
+    while values[start] != wanted:
+        start += 1
+    return start
 
 
 @machine_code
 def farthest(points, near_origin, picks, cloud_from, cloud_to):
     """Farthest point sampling of whole clouds: from point 0 on; points near the origin are never picked."""
     N = points.shape[2]
-    left, found, place = np.empty(N, points.dtype), np.empty(N, points.dtype), np.empty(3, points.dtype)
+    left, place, lanes = np.empty(N, points.dtype), np.empty(3, points.dtype), np.empty(_LANES, points.dtype)
     for b in range(cloud_from, cloud_to):
         cloud = points[b]
         for j in range(N):
@@ -120,11 +153,9 @@ def farthest(points, near_origin, picks, cloud_from, cloud_to):
             picks[b, s] = last
             for c in range(3):
                 place[c] = cloud[c, last]
-            _squares(cloud, place, found)
-            best = _shorten(left, found)
-            last = 0
-            while best >= 0 and left[last] != best:
-                last += 1
+            _shorten(cloud, place, left)
+            best = _largest(left, lanes)
+            last = _first(left, best) if best >= 0 else 0
 
 
 @machine_code
