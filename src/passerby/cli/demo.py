@@ -32,7 +32,7 @@ class Options:
     """folder for data, run, vectors and pictures"""
     town: str = "campus"
     """arcade, campus, harbour, market, station or winter; `passerby street list` describes them"""
-    epochs: int = 24
+    epochs: int = 12
     """passes over the training images; 0 only renders the people"""
     train_people: int = 64
     """people to train on"""
