@@ -277,15 +277,21 @@ def test_half_precision_keeps_losses_and_gates_in_fp32():
     assert all(gate.dtype == torch.float32 for gate in step.gates.values())
 
 
-def test_a_gradient_that_overflows_leaves_the_gates(monkeypatch):
-    step = a_step()
-    monkeypatch.setattr(
-        step, "_slopes", lambda loss, real, keep=False: {n: torch.full_like(g, float("inf")) for n, g in real.items()}
-    )
-    monkeypatch.setattr("passerby.recipes.metabin.virtual_gates", lambda real, slopes, rate: real)
+@pytest.mark.parametrize("phase", ["inner", "outer"])
+def test_a_gradient_that_overflows_leaves_the_gates(phase, monkeypatch):
+    step, calls = a_step(), []
+    whole = step._slopes
+
+    def overflowing(loss, real, keep=False):
+        calls.append(1)
+        found = whole(loss, real, keep=keep)
+        return {name: slope / 0 for name, slope in found.items()} if len(calls) == (1 if phase == "inner" else 2) else found
+
+    monkeypatch.setattr(step, "_slopes", overflowing)
     before = snapshot(step)
-    assert step.meta_update(a_batch())["gate_steps_left_out"] == 1
-    assert changed(before, snapshot(step)) == set()
+    found = step.meta_update(a_batch())
+    assert found["gate_steps_left_out"] == 1 and all(np.isfinite(float(value)) for value in found.values())
+    assert changed(before, snapshot(step)) == set() and step.meta_update(a_batch())["gate_steps_left_out"] == 0
 
 
 def test_it_learns_and_its_artefact_is_what_was_trained(towns: ReidData, tmp_path: Path, capsys):

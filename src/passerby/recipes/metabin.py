@@ -467,17 +467,20 @@ class MetaBinStep:
         train_loss = torch.stack(list(train_parts.values())).sum()
         slopes = self._slopes(train_loss, real, keep=self.config.second_order)
         factor = inner_rate(self.config, self.clock.step, self.clock.steps_per_epoch)
-        virtual = virtual_gates(real, slopes, self.config.gate_lr * factor)
+        usable = _finite(slopes)  # fp16 may overflow: such a step is left out, as the scaler does with base updates
+        virtual = virtual_gates(real, slopes, self.config.gate_lr * factor) if usable else real
 
         unseen = self._forward(images[~learning], virtual, self.config.meta_test_statistics)
         test_parts = {"meta_test_triplet": self._triplet(gather(unseen.feature), gather(T.labels))}
         if self.config.meta_classification:
             test_parts["meta_test_ce"] = self._classification(unseen, T)
         outer = self._slopes(torch.stack(list(test_parts.values())).sum(), real)
-        taken = self._step_gates(outer)
+        usable = usable and _finite(outer)
+        if usable:
+            self._step_gates(outer)
         means = torch.cat([gate.detach() for gate in self.gates.values()]).mean()
         terms = {name: part.detach() for name, part in (train_parts | test_parts).items()}
-        return {**terms, "inner_rate": factor, "gate_mean": means, "gate_steps_left_out": float(not taken)}
+        return {**terms, "inner_rate": factor, "gate_mean": means, "gate_steps_left_out": float(not usable)}
 
     def meta_train_domains(self) -> Tensor:
         """The domains that the meta update of the present step learns from: the same in every process."""
@@ -511,16 +514,16 @@ class MetaBinStep:
         found = torch.autograd.grad(loss * scale, list(real.values()), create_graph=keep)
         return mean_gradients({name: slope.float() / scale for name, slope in zip(real, found, strict=True)})
 
-    def _step_gates(self, slopes: Mapping[str, Tensor]) -> bool:
-        """Step unless a gradient overflowed in fp16; either way nothing else has moved."""
-        if not all(bool(slope.isfinite().all()) for slope in slopes.values()):
-            return False
+    def _step_gates(self, slopes: Mapping[str, Tensor]) -> None:
         for name, gate in self.gates.items():
             gate.grad = slopes[name]
         self.optimizers["gates"].step()
         self.optimizers["gates"].zero_grad(set_to_none=True)
         clamp_gates(self.model)
-        return True
+
+
+def _finite(slopes: Mapping[str, Tensor]) -> bool:
+    return bool(torch.stack([slope.isfinite().all() for slope in slopes.values()]).all())
 
 
 def _part(batch: Batch, rows: Tensor) -> Batch:
