@@ -62,7 +62,7 @@ def test_a_town_is_the_source_and_a_folder_without_labels_the_target(towns: Path
 
 
 def test_a_target_with_test_images_is_measured_and_named(towns: Path, tmp_path: Path, capsys):
-    words = ["--source", "street:campus", "--data", str(towns), "--target", "street:market", "--target-data", str(towns)]
+    words = ["--source", "street:campus", "--data", str(towns), "--target", "street:market"]
     assert main(["train", "cail-mixup", *words, *FAST, "--batch-size", "4", "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     assert "street:campus to street:market after 1 epochs" in said and "Rank-1" in said

@@ -489,6 +489,11 @@ def test_a_missing_camera_is_refused(colours: ReidData, crops: Path, tmp_path: P
     bad(text, DataError, colours, tmp_path, target=str(folder))
 
 
+def test_a_run_among_the_target_images_is_refused(colours: ReidData, crops: Path):
+    with pytest.raises(UsageError, match=r"lies in the target .* which is read whole: give another one"):
+        train(replace(SMALL, target=str(crops)), colours, crops / "run", workers=0)
+
+
 def test_no_unlabelled_image_is_refused(colours: ReidData, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     bad("holds no image: give a folder with images", DataError, colours, tmp_path, target=str(tmp_path / "empty"))

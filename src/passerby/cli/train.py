@@ -165,6 +165,8 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
     check_report(run.json)
     for piece in named.split("+"):
         _check_outside(out, *part_of(piece, run.data))
+    if getattr(config, "target", "") and config.target_data is None and not Path(config.target).is_dir():
+        config = replace(config, target_data=run.data)
     path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; the training has left their group by now
         if target := getattr(config, "target", ""):  # what was measured, was measured there

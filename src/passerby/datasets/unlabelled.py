@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from passerby.datasets.camera_names import cameras_in_names
-from passerby.datasets.registry import DATASETS, identify, part_of, read
+from passerby.datasets.registry import DATASETS, identify, read, read_parts
 from passerby.datasets.walking import images_below, shown
 from passerby.errors import DataError, UsageError, listing
 from passerby.records import JUNK_PID, Record, Split
@@ -80,16 +80,13 @@ def read_target(target: str, data: Path | None = None, *, by_camera: bool = True
     if not folder.is_dir():
         if folder.suffix or len(folder.parts) > 1:
             raise UsageError(f'target "{shown(target)}" is no folder, and no name of a data set: give a folder of images.')
-        name, place = part_of(target, data)
+        found = read_parts(target, data)
     else:
         layout = identify(folder)
         if layout is None or (layout is DATASETS["folder"] and not (folder / "query").is_dir()):
             name = folder.resolve().name
             return Target(name, read_unlabelled(folder, name, by_camera=by_camera))
-        name, place = layout.name, folder
-    found = read(name, place)
-    if ":" in target and place is not None:
-        found = replace(found, name=f"{name}:{place.name}")
+        found = read(layout.name, folder)
     if not len(found.train):
         raise DataError(f'the target "{shown(target)}" ({found.name}) has no training images to learn from without labels.')
     return Target(found.name, without_labels(found.train), found.query, found.gallery, found.notes)

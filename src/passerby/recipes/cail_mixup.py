@@ -104,7 +104,7 @@ class Config:
     """what to adapt to: a folder of unlabelled crops (cameras in the names, _cN, or a folder a camera), the folder of a data set,
     or a data set's name, market1501 or street:market. Only images and cameras are read; its query and gallery feed the log"""
     target_data: Path | None = None
-    """folder that holds the target, where --target is a data set's name (default: PASSERBY_DATA)"""
+    """folder that holds the target, where --target is a data set's name (default: --data, else PASSERBY_DATA)"""
     joint: bool = True
     """off: train on the source alone (direct transfer), and only measure on the target"""
 
@@ -531,6 +531,10 @@ def train(
     """
     if config.joint and not config.target:
         raise UsageError("adapt to what? Give --target, a folder of unlabelled crops or a data set, or train with --no-joint.")
+    if config.target and Path(run_dir).resolve().is_relative_to(Path(config.target).resolve()):
+        raise UsageError(
+            f'the run folder "{run_dir}" lies in the target "{config.target}", which is read whole: give another one.'
+        )
     target = read_target(config.target, config.target_data, by_camera=_aware(config)) if config.target else None
     data = fit_to_train(measured_on(data, target, config.joint))
     unlabelled = target.images if target is not None and config.joint else None
