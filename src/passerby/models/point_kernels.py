@@ -12,10 +12,10 @@ import numpy as np
 
 from passerby.metrics.compiled import machine_code
 
-__all__ = ["add_edges", "add_rows", "balls", "farthest", "nearest", "reduce_edges"]
+__all__ = ["CHUNK", "add_edges", "add_rows", "balls", "farthest", "nearest", "reduce_edges"]
 
 _fast_machine_code = partial(machine_code, any_order=True)
-_CHUNK = 64  # points that are looked at together; only where one of them is near enough are they looked at singly
+CHUNK = 64  # points that are looked at together; only where one of them is near enough are they looked at singly
 _LANES = 64  # running maxima
 _SLICE = 256  # points of a cloud between two looks whether all balls are full
 _SLACK = 1.00001  # the same distance, computed on vector registers and singly, differs in its last bits
@@ -66,13 +66,30 @@ def _enter(distances, ids, distance, point):
     distances[at], ids[at] = distance, point
 
 
+@_fast_machine_code
+def _bounds(low, high, place, bound):
+    """For each chunk's box, a squared distance below which none of its points can be."""
+    bound[:] = 0
+    for c in range(place.size):
+        value, lows, highs = place[c], low[c], high[c]
+        for m in range(bound.size):
+            outside = max(max(lows[m] - value, value - highs[m]), value * 0)
+            bound[m] += outside * outside
+    for m in range(bound.size):
+        bound[m] /= _SLACK
+
+
 @machine_code
-def nearest(points, out, row_from, row_to):
-    """The k nearest of each row's cloud, the point itself first, then by distance, then by index."""
+def nearest(points, low, high, out, row_from, row_to):
+    """The k nearest of each row's cloud, the point itself first, then by distance, then by index.
+
+    `low` and `high` (B, C, N / `CHUNK`) are the boxes of each chunk of points: files hold neighbours close together, so that most
+    boxes are too far away to be looked into.
+    """
     C, N = points.shape[1:]
     k = out.shape[1]
-    found, place = np.empty(N, points.dtype), np.empty(C, points.dtype)
-    distances = np.empty(k, points.dtype)
+    room, place, distances = np.empty(CHUNK, points.dtype), np.empty(C, points.dtype), np.empty(k, points.dtype)
+    bound = np.empty(low.shape[2], points.dtype)
     for row in range(row_from, row_to):
         cloud, i = points[row // N], row % N
         for c in range(C):
@@ -85,14 +102,20 @@ def nearest(points, out, row_from, row_to):
             for t in range(k):
                 limit = max(limit, _single(cloud, place, out[row - 1, t]))
             limit = limit * points.dtype.type(_SLACK) + points.dtype.type(1e-30)
-        _squares(cloud, place, found)
-        found[i] = np.inf  # it stands in the list already
-        for start in range(0, N, _CHUNK):
-            if not _some_below(found[start : start + _CHUNK], limit):
+        _bounds(low[row // N], high[row // N], place, bound)
+        for m in range(bound.size):
+            if bound[m] >= limit:
                 continue
-            for j in range(start, min(start + _CHUNK, N)):
+            start = m * CHUNK
+            found = room[: min(CHUNK, N - start)]
+            _squares(cloud[:, start : start + CHUNK], place, found)
+            if start <= i < start + CHUNK:
+                found[i - start] = np.inf  # it stands in the list already
+            if not _some_below(found, limit):
+                continue
+            for j in range(found.size):
                 if found[j] < limit:
-                    _enter(distances, out[row], found[j], j)
+                    _enter(distances, out[row], found[j], start + j)
                     limit = min(limit, distances[k - 1])
 
 
@@ -129,10 +152,10 @@ def _first(values, wanted):
     start, absent = 0, True
     while absent:
         equal = np.int32(0)
-        for value in values[start : start + _CHUNK]:
+        for value in values[start : start + CHUNK]:
             equal = np.int32(equal + np.int32(value == wanted))
         absent = equal == 0
-        start += _CHUNK if absent else 0
+        start += CHUNK if absent else 0
     while values[start] != wanted:
         start += 1
     return start

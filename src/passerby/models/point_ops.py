@@ -48,10 +48,11 @@ def k_nearest(points: Tensor, k: int) -> Tensor:
         raise UsageError(f"{k} nearest neighbours of {N} points: k must be 1 to the number of points of a cloud. Lower k.")
     points = points.detach()
     if points.device.type == "cpu" and C <= _FEW_CHANNELS:
-        from passerby.models.point_kernels import nearest
+        from passerby.models.point_kernels import CHUNK, nearest
 
-        coordinates, out = _by_coordinate(points), np.empty((B * N, k), np.int64)
-        _shared_out(B * N, lambda first, last: nearest(coordinates, out, first, last))
+        coordinates, out, starts = _by_coordinate(points), np.empty((B * N, k), np.int64), np.arange(0, N, CHUNK)
+        boxes = [each.reduceat(coordinates, starts, axis=2) for each in (np.minimum, np.maximum)]
+        _shared_out(B * N, lambda first, last: nearest(coordinates, *boxes, out, first, last))
         return torch.from_numpy(out.reshape(B, N, k))
     return torch.cat([_k_nearest_of(part, k) for part in points.float().split(max(1, _BUDGET // (N * N)))])
 
