@@ -3,8 +3,8 @@
     python benchmarks/camera_bn_street.py run --data street-v1 --work work      # goes on where it was killed
     python benchmarks/camera_bn_street.py table --work work
 
-One recipe for both arms, `camera-bn` with ``norm`` camera or batch: MobileNetV2 from ImageNet weights at 96x48 px, 3 epochs,
-so that 36 trainings and 216 tests fit into half an hour of a processor. The absolute numbers are those of a small network that was
+One recipe for both arms, `camera-bn` with ``norm`` camera or batch: MobileNetV2 from ImageNet weights at 96x48 px, 3 epochs, so
+that 36 trainings and 216 tests fit into forty minutes of one core. The absolute numbers are those of a small network that was
 trained shortly; what counts is the difference between the arms. Results are JSON lines, one (source, target, seed, norm in
 training, norm at test) a line.
 """
@@ -139,7 +139,7 @@ def table(options: argparse.Namespace) -> None:
                 )
                 for n in ("batch", "camera")
             ]
-            pairs.append(" -> ".join(f"{value:.3f}" for value in found))
+            pairs.append("" if np.isnan(found).any() else " -> ".join(f"{value:.3f}" for value in found))
         print(f"| {source} | " + " | ".join(pairs) + " |")
 
 

@@ -39,7 +39,7 @@ def place(tmp_path_factory) -> Path:
     for folder, people in {"bounding_box_train": (1, 2), "query": (3, 4), "bounding_box_test": (3, 4)}.items():
         for pid in people:
             for camera in (1, 2):
-                for shot in range(6):
+                for shot in range(9):
                     tint = np.array([60 * camera, 20 * pid, 30])
                     pixels = np.clip(random.normal(80, 30, (*SIZE, 3)) + tint, 0, 255).astype(np.uint8)
                     name = f"{pid:04d}_c{camera}s1_{shot:06d}_{'0' if folder == 'query' else '1'}0.png"
@@ -87,8 +87,8 @@ def test_adapt_one_camera_then_another_and_embed(place: Path, tmp_path: Path, ca
     shown = capsys.readouterr().out
     assert "lobby" in shown and "between halves" in shown and "artefact: " in shown and "plain batch norm" not in shown
     (row,) = json.loads((tmp_path / "a.json").read_text())["cameras"]
-    assert row["name"] == "lobby" and row["images"] == 12 and row["shift"] > row["between_halves"] > 0
-    assert row["gain"] == [{"batches": 1, "images": 12, "share": 1.0}]
+    assert row["name"] == "lobby" and row["images"] == 18 and row["shift"] > row["between_halves"] > 0
+    assert row["gain"] == [{"batches": 1, "images": 18, "share": 1.0}]
     assert row["how"]["estimator"] == "cumulative" and row["how"]["batch_size"] == 64
 
     assert run("adapt", one, "--camera", "gate", "--images", images / "c2", "--out", two) == 0
@@ -178,7 +178,7 @@ def test_every_source_of_statistics_by_evaluate_and_by_embed(source: str, place:
     assert run("embed", place / "by-camera", *words, "--out", tmp_path / "sets") == 0
     assert run("evaluate", tmp_path / "sets", "--bootstrap", 0, "--json", tmp_path / "b.json") == 0
     one, other = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
-    assert one["map"] == pytest.approx(other["map"], abs=1e-6)
+    assert one["map"] == pytest.approx(other["map"], abs=1e-3)  # other batches: near ties may swap
     forced = any("used without camera statistics" in note for note in other["notes"])
     assert forced == (source == "none")
     capsys.readouterr()
@@ -233,7 +233,7 @@ def test_a_damaged_or_missing_statistics_file(place: Path, tmp_path: Path):
         (["--manifest", "list.csv", "--camera", "a"], "--camera a goes with --images; --manifest names its cameras itself."),
         (["--images", "none", "--camera", "a"], "none does not exist."),
         (["--images", "empty", "--camera", "a"], "empty holds no image"),
-        (["--images", "c1/one", "--camera", "a"], "camera a has 1 image, its statistics need 8 or more"),
+        (["--images", "c1/one", "--camera", "a"], "camera a has 1 image, its statistics need 16 or more"),
         (["--manifest", "none.csv"], "none.csv: no such file. A manifest is CSV"),
         (["--manifest", "columns.csv"], "lacks the column camera: a manifest is CSV"),
         (["--manifest", "gap.csv"], "line 2: camera is '', images 'c1'; both are needed."),

@@ -63,7 +63,7 @@ class Options:
     """images a batch"""
     flip: bool = True
     """let the mirror images count too"""
-    min_images: int = 8
+    min_images: int = 16
     """a camera with fewer is refused"""
     seed: int = 0
     """of the draw, where there are more images than the batches hold"""

@@ -68,7 +68,8 @@ class Estimation:
             as a full one, and used by ``pooled``.
         flip: let the mirror images count too.
         min_images: a camera with fewer takes the images of the same camera in the other split to its own, and if these are
-            too few as well, the statistics of the whole set; it is said.
+            too few as well, the statistics of the whole set; it is said. On rendered people the whole set was better than 8
+            images of a camera and worse than 32; with 16 it was better in one town and worse in another.
         seed: of the draw, when there are more images than the batches hold.
 
     Raises:
@@ -79,7 +80,7 @@ class Estimation:
     batches: int = 50
     batch_size: int = 64
     flip: bool = True
-    min_images: int = 8
+    min_images: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
