@@ -351,6 +351,7 @@ def test_the_best_epoch_is_kept_measured_and_named(colours: ReidData, place: Pat
     assert "kept epoch 3, label-free estimate 0.900 (the last one, 4, has 0.300" in said
     last = load_history(tmp_path / "run").evaluations[-1]
     assert last["kept"] == 1.0 and last["epoch"] == 3
+    assert any(note.startswith("kept epoch 3") for note in read_artefact(tmp_path / "run" / "artefact")[0].notes)
     data = datasets.read("market-style", place)
     embedder = load(tmp_path / "run" / "artefact", batch_size=16)
     assert evaluate(*(embed(embedder, split) for split in (data.query, data.gallery))).map == last["map"]
@@ -500,6 +501,12 @@ def test_no_unlabelled_image_is_refused(colours: ReidData, tmp_path: Path):
     bad("is no folder, and no name of a data set", UsageError, colours, tmp_path, target=str(tmp_path / "absent"))
     bad('no data set "markte"', UsageError, colours, tmp_path, target="markte")
     bad("adapt to what? Give --target", UsageError, colours, tmp_path, target="")
+
+
+def test_direct_transfer_needs_something_to_measure_on(colours: ReidData, crops: Path, tmp_path: Path):
+    config = Config(target=str(crops), joint=False, backbone="osnet_x0_25", weights="scratch", last_stride=2)
+    with pytest.raises(UsageError, match=r"--no-joint only measures on the target, and .* has no query and gallery: leave out"):
+        train(config, colours, tmp_path / "run", workers=0)
 
 
 @pytest.mark.parametrize(

@@ -536,6 +536,10 @@ def train(
             f'the run folder "{run_dir}" lies in the target "{config.target}", which is read whole: give another one.'
         )
     target = read_target(config.target, config.target_data, by_camera=_aware(config)) if config.target else None
+    if target is not None and not config.joint and not (len(target.query) and len(target.gallery)):
+        raise UsageError(
+            f"--no-joint only measures on the target, and {target.name} has no query and gallery: leave out --target."
+        )
     data = fit_to_train(measured_on(data, target, config.joint))
     unlabelled = target.images if target is not None and config.joint else None
     if unlabelled is not None:
@@ -594,7 +598,7 @@ class _Run:
             names=[str(record.path) for record in data.train],
         )  # fmt: skip
         if best is not None:
-            self.back_to_best(model, step, retrieval)
+            data = replace(data, notes=(*data.notes, self.back_to_best(model, step, retrieval)))
         if here.first:
             save_run(
                 self.dir / "artefact", model, recipe="cail-mixup", config=config, network=model_config(config),
@@ -605,18 +609,20 @@ class _Run:
         del step
         return self.dir / "artefact"
 
-    def back_to_best(self, model: ReidModel, step: AdaptationStep, retrieval: Evaluate | None) -> None:
-        """Give the network the weights of the epoch that is kept, say which, and measure it where it is not the last."""
+    def back_to_best(self, model: ReidModel, step: AdaptationStep, retrieval: Evaluate | None) -> str:
+        """Give the network the weights of the epoch that is kept, say which, and measure it where it is not the last.
+
+        Returns:
+            Which it is and why, as the artefact says it.
+        """
         lines = list(load_history(self.dir).evaluations) if self.here.first else []
         candidates = [line for line in lines if "candidate" in line]
         chosen, last = everyone((_best_of(candidates), candidates[-1]) if candidates else None)[0]
+        said = _choice_in_words(chosen, last, step.progress.reference, first_join(self.config) < self.config.epochs)
         if self.here.first:
-            print(
-                _choice_in_words(chosen, last, step.progress.reference, first_join(self.config) < self.config.epochs),
-                file=sys.stderr,
-            )
+            print(said, file=sys.stderr)
         if chosen["step"] == last["step"]:
-            return
+            return said
         saved = Checkpoints(self.dir).steps().get(chosen["step"])
         if saved is None:
             raise ArtefactError(
@@ -628,6 +634,7 @@ class _Run:
             writer = HistoryWriter(self.dir, last["step"], tensorboard=False)
             writer.write("evaluation", last["step"], chosen["epoch"], {"kept": 1.0, **scores})
             writer.close()
+        return said
 
     def store_features(self, model: ReidModel, preprocess: Preprocess) -> None:
         """Embed the target's query and gallery, or its images where it has none, into ``features/``."""
