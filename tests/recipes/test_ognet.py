@@ -10,7 +10,9 @@ from torch import Tensor
 
 from passerby.artefact import load, read_artefact
 from passerby.batches import Batch
+from passerby.cli import main
 from passerby.embedder import EmbeddingRule, embed
+from passerby.embeddings import Embeddings
 from passerby.errors import DataError, UsageError
 from passerby.losses import circle, cross_entropy
 from passerby.metrics import LAYUMI, evaluate
@@ -240,3 +242,23 @@ def test_what_cannot_be_is_refused_before_work(text: str):
     with pytest.raises(UsageError) as raised:
         replace(SMALL, **REFUSED[text])
     assert text in str(raised.value)
+
+
+def test_the_command_line_trains_and_embeds(clouds: ReidData, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tree = tmp_path / "tree"
+    for subset, split in {"train_all": clouds.train, "query": clouds.query, "gallery": clouds.gallery}.items():
+        for record in split:
+            path = tree / subset / f"{record.pid:04d}" / record.path.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(record.path.read_bytes())
+    small = "--feature-dims 8 16 --k 4 --init-points 12 --linear-dim 16 --batch-size 6 --epochs 1 --average off"
+    out = tmp_path / "run"
+    words = ["train", "ognet", "--data", str(tree), "--out", str(out), "--device", "cpu", "--workers", "0", *small.split()]
+    assert main(words) == 0
+    assert "clouds after 1 epochs" in capsys.readouterr().out
+    assert main(["embed", str(out / "artefact"), "--images", str(tree / "query"), "--out", str(tmp_path / "q.npz")]) == 0
+    assert Embeddings.load(tmp_path / "q.npz").vectors.shape == (len(clouds.query), 16)
+    assert main(["embed", str(out / "artefact"), "--data", str(tree), "--out", str(tmp_path / "both")]) == 0
+    assert (tmp_path / "both" / "gallery.npz").is_file()
+    assert main(["train", "ognet", "--preset", "market-ognet", "--data", str(tree), "--out", str(tmp_path / "other")]) == 2
+    assert "30 training images do not fill a batch of 36" in capsys.readouterr().err
