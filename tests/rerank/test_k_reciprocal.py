@@ -86,7 +86,7 @@ def test_no_block_size_or_thread_count_changes_the_result(dense, kernel):
     vectors = random.standard_normal((330, 8))
     query, gallery = images(vectors[:70]), images(vectors[70:])
     once = whole(query, gallery, KReciprocal(), kernel=kernel, threads=1)
-    least = int(re.search(r"at least (\d+)", str(_refused(query, gallery, memory_mb=1))).group(1))  # type: ignore[union-attr]
+    least = int(re.search(r"at least (\d+)", str(_refused(query, gallery, memory_mb=1, kernel=kernel))).group(1))  # type: ignore[union-attr]
     again = whole(query, gallery, KReciprocal(), kernel=kernel, threads=3, memory_mb=least + 1)
     assert np.abs(once - again).max() < 1e-6
     expected, _ = dense.k_reciprocal(vectors, 20, 6, 0.3)

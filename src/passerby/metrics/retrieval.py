@@ -78,7 +78,7 @@ def evaluate(
     scale, offset = _affine(query, gallery, convention)
     job = _Job(columns, matches, convention, scale, offset, max_rank, threads or available_cores(), seed, kernel)
     notes = dict.fromkeys((*query.notes, *gallery.notes, *matches.notes))
-    with _limited(threads), meter("evaluate", len(query), "queries") if progress else nullcontext() as shown:
+    with limited(threads), meter("evaluate", len(query), "queries") if progress else nullcontext() as shown:
         return job.run(_products(query, gallery, convention, rows), tuple(notes), shown)
 
 
@@ -304,7 +304,8 @@ def _checked_blocks(distances: Any, Q: int, G: int) -> Iterator[np.ndarray]:
         raise EmbeddingsError(f"distances for {done} queries arrived, the labels are of {Q}.")
 
 
-def _limited(threads: int | None) -> Any:
+def limited(threads: int | None) -> Any:
+    """A context in which BLAS uses so many threads; None leaves it as it is."""
     if threads is None:
         return nullcontext()
     from threadpoolctl import threadpool_limits

@@ -108,7 +108,8 @@ def blocks_of_neighbours(
     for part in row_blocks(Q, rows):
         block = overlap(smooth, inverted, part, shared, workers, by_product=True)
         block *= np.float32(settings.weight - 1)
-        cosine = images.products(images.rows(part), offset, buffer)
+        with workers.products():
+            cosine = images.products(images.rows(part), offset, buffer)
         cosine *= (settings.weight * images.scale[offset:]).astype(np.float32)
         block -= cosine
         block += 1

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, MissingDependencyError, UsageError, nearest
 from passerby.metrics.counting import Kernel
-from passerby.metrics.retrieval import available_cores
+from passerby.metrics.retrieval import available_cores, limited
 
 __all__ = ["Distance", "Joined", "Workers", "row_blocks"]
 
@@ -141,6 +141,11 @@ class Workers:
 
     numba: bool
     threads: int
+    bounded: bool = False  # whether products keep to that number too
+
+    def products(self) -> Any:
+        """A context for products, in which BLAS has as many threads as were asked for."""
+        return limited(self.threads if self.bounded else None)
 
     @staticmethod
     def choose(kernel: Kernel, N: int, threads: int | None = None) -> Workers:
@@ -154,16 +159,16 @@ class Workers:
             raise UsageError(f'no re-ranking kernel "{kernel}". {nearest(str(kernel), get_args(Kernel))}')
         if threads is not None and threads < 1:
             raise UsageError(f"threads is {threads}: it must be 1 or more.")
-        threads = threads or available_cores()
+        bounded, threads = threads is not None, threads or available_cores()
         if kernel == "numpy" or (kernel == "auto" and N * N < _WORTH_COMPILING):
-            return Workers(False, threads)
+            return Workers(False, threads, bounded)
         try:
             import numba  # noqa: F401
         except ImportError as error:
             if kernel == "auto":
-                return Workers(False, threads)
+                return Workers(False, threads, bounded)
             raise MissingDependencyError('kernel "numba": numba is not installed. Install it, or take kernel "numpy".') from error
-        return Workers(True, threads)
+        return Workers(True, threads, bounded)
 
     def share(self, work: Callable[[int, int], None], count: int) -> None:
         """Call ``work(start, stop)`` for slices of `count` items, one a thread."""

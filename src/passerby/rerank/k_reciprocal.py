@@ -133,7 +133,9 @@ def blocks_of_neighbours(
     buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
     for part in row_blocks(Q, rows):
         together = overlap(weights, inverted, part, shared, workers)
-        yield _final(images, part, together, farthest, settings, buffer)
+        with workers.products():
+            block = _final(images, part, together, farthest, settings, buffer)
+        yield block
 
 
 def _weights(images: Joined, found: Neighbours, settings: KReciprocal, workers: Workers) -> sparse.csr_array:

@@ -66,7 +66,7 @@ def find_neighbours(
     elif search != "own":
         raise UsageError(f'no search "{search}" for neighbours. {nearest(search, SEARCHES)}')
     else:
-        with meter("neighbours", N) if progress else nullcontext() as shown:
+        with workers.products(), meter("neighbours", N) if progress else nullcontext() as shown:
             candidates = (_by_halves if workers.numba else _by_rows)(images, m, workers, rows, shown)
     ids, distances = _settled(images, candidates.ids, k, workers)
     doubt = _DOUBT * np.sqrt(images.dim)
