@@ -261,4 +261,4 @@ def test_the_command_line_trains_and_embeds(clouds: ReidData, tmp_path: Path, ca
     assert main(["embed", str(out / "artefact"), "--data", str(tree), "--out", str(tmp_path / "both")]) == 0
     assert (tmp_path / "both" / "gallery.npz").is_file()
     assert main(["train", "ognet", "--preset", "market-ognet", "--data", str(tree), "--out", str(tmp_path / "other")]) == 2
-    assert "30 training images do not fill a batch of 36" in capsys.readouterr().err
+    assert "of 5 classes does not fill a batch of 36" in capsys.readouterr().err
