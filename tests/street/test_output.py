@@ -118,10 +118,26 @@ def test_an_error_in_a_process_is_passed_on_as_one_line(tmp_path):
     assert [hears.recv() for _ in range(3)] == [1, 1, None]
 
 
-def test_a_process_that_dies_at_its_start_ends_the_run_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONHASHSEED", "no number")  # with which no Python starts
-    with pytest.raises(DataError, match=r"^a drawing process ended with status 1\. What is finished is kept; run again\.$"):
-        render_set(Order("market", 0, 4, 2, 0), tmp_path / "x", renderer="numba", workers=2)
+class _Poison:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+def test_a_process_that_dies_at_its_start_ends_the_run_in_one_line():
+    with pytest.raises(DataError, match=r"^a drawing process ended with status 3\. What is finished is kept; run again\.$"):
+        _draw_apart([[_Poison()], [_Poison()]], list)
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_cannot_be_started_is_one_line(monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", broken)
+    with pytest.raises(DataError, match=r"^a drawing process could not be started \(Broken pipe\)\. Run again\.$"):
+        _draw_apart([[_Poison()]], list)
 
 
 def test_a_process_that_is_killed_ends_the_run_in_one_line(tmp_path):

@@ -182,7 +182,10 @@ def _draw_apart(shares: Sequence[Sequence[_Job]], advance: Callable[[int], objec
             for share in shares:
                 hears, speaks = context.Pipe(duplex=False)
                 process = context.Process(target=_work, args=(share, speaks), daemon=True)
-                process.start()
+                try:
+                    process.start()
+                except OSError as error:  # it died before it had read what it should do
+                    raise DataError(f"a drawing process could not be started ({error.strerror or error}). Run again.") from None
                 speaks.close()
                 running[hears] = process
         while running:
