@@ -133,5 +133,5 @@ def test_rows_of_modelnet40(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(DataError, match=r"test_files.txt of .* names test0.h5, which is absent. Unpack it again."):
         datasets.read("modelnet40", tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(MissingDependencyError, match="ModelNet40's HDF5 files are read with h5py"):
+    with pytest.raises(MissingDependencyError, match="is read with h5py, which is not installed"):
         datasets.read("modelnet40", tmp_path)

@@ -9,13 +9,10 @@ Source: Wu et al., 3D ShapeNets, CVPR 2015; the HDF5 files are those of Qi et al
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from passerby.datasets.hdf5 import hdf5_array
 from passerby.datasets.layouts import Fault, Layout, Scan, reid_data
 from passerby.datasets.walking import files_below, shown, subfolders
-from passerby.errors import DataError, MissingDependencyError
 from passerby.records import Record, Split
 
 __all__ = ["MODELNET40"]
@@ -63,24 +60,9 @@ def _rows(root: Path) -> tuple[dict[str, list[Record]], list[Fault]]:
             faults.append(Fault("absent-files", text))
         splits[name] = [
             Record(path / str(row), int(label) + 1, 0, _DOMAIN)
-            for path in files if path.name not in missing for row, label in enumerate(_labels(path))
+            for path in files if path.name not in missing for row, label in enumerate(hdf5_array(path, "label").reshape(-1))
         ]  # fmt: skip
     return splits, faults
-
-
-def _labels(path: Path) -> np.ndarray:
-    try:
-        import h5py
-    except ImportError:
-        raise MissingDependencyError(
-            "ModelNet40's HDF5 files are read with h5py, which is not installed. Try: pip install 'passerby[cuhk03]'"
-        ) from None
-    try:
-        with h5py.File(path) as file:
-            label: Any = file["label"]
-            return np.asarray(label[:]).reshape(-1)
-    except (OSError, KeyError) as error:
-        raise DataError(f'"{shown(path)}" cannot be read as HDF5 with an array "label": {str(error).splitlines()[0]}.') from None
 
 
 MODELNET40 = Layout(

@@ -10,12 +10,12 @@ import zipfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from passerby.datasets.hdf5 import hdf5_array
 from passerby.datasets.walking import shown
-from passerby.errors import DataError, MissingDependencyError, listing
+from passerby.errors import DataError, listing
 
 __all__ = ["CLOUD_SUFFIXES", "HDF5_SUFFIX", "read_bytes", "read_cloud"]
 
@@ -180,18 +180,7 @@ def _read_hdf5(path: Path) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _hdf5(path: Path) -> np.ndarray:
     """The array `data` of a file, kept for the rows to come: a file of ModelNet40 holds 2,048 clouds in 50 MB."""
-    try:
-        import h5py
-    except ImportError:
-        raise MissingDependencyError(
-            "HDF5 files are read with h5py, which is not installed. Try: pip install 'passerby[cuhk03]'"
-        ) from None
-    try:
-        with h5py.File(path) as file:
-            data: Any = file["data"]
-            return np.asarray(data[:], np.float32)
-    except (OSError, KeyError) as error:
-        raise DataError(f'"{shown(path)}" cannot be read as HDF5 with an array "data": {str(error).splitlines()[0]}.') from None
+    return hdf5_array(path, "data").astype(np.float32, copy=False)
 
 
 _READERS: dict[str, Callable[[Path], np.ndarray]] = {
