@@ -28,9 +28,9 @@ ACTIONS = ("walk", "walk", "phone", "talk", "pockets", "carry")
 SHOWN = {"arcade": 3, "campus": 3, "harbour": 3, "market": 2, "station": 1, "winter": 1}  # town -> camera with a good view
 
 
-def save(picture: Image.Image, name: str) -> None:
+def save(picture: Image.Image, name: str, quality: int = 82) -> None:
     with replacing(DOCS / name) as temporary:
-        picture.save(temporary, quality=82)
+        picture.save(temporary, quality=quality, optimize=True, progressive=True)
     print(DOCS / name)
 
 
@@ -70,7 +70,7 @@ def towns(work: Path) -> None:
     for town in TOWNS:
         render_set(Order(town, 0, 6, 10, 5), work / town, workers=2)
         sheets.append(Image.open(preview(work / town, read_manifest(work / town), 6, 10, 40, 80)))
-    save(tiled(sheets, 3), "street-towns.jpg")
+    save(tiled(sheets, 3), "street-towns.jpg", quality=62)  # pictures in docs stay below 200 kB
 
 
 def cameras(work: Path) -> None:
