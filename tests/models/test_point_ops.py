@@ -182,6 +182,9 @@ REFUSED = {
     "5 of 4 points cannot be sampled: give clouds of more points, or lower the number of samples.": lambda: farthest_points(
         LINE, 5
     ),
+    "a cloud has coordinates that are not finite: no neighbour can be found. Read clouds with read_cloud.": lambda: (
+        farthest_points(LINE * torch.nan, 2)
+    ),
     "balls of radii [0.1] with [1, 2] samples: give one number of samples a radius, all above 0.": lambda: ball_query(
         LINE, LINE, (0.1,), (1, 2)
     ),

@@ -41,7 +41,7 @@ def k_nearest(points: Tensor, k: int) -> Tensor:
         (B, N, k) int64, the point itself first, then by distance. On CPUs with up to 16 channels equal distances go by index.
 
     Raises:
-        UsageError: k is below 1, or a cloud has fewer points.
+        UsageError: k is below 1, or a cloud has fewer points; or, on CPUs, values that are not finite.
     """
     B, N, C = points.shape
     if not 1 <= k <= N:
@@ -82,7 +82,7 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
         (B, count) int64 in the order of picking.
 
     Raises:
-        UsageError: more points than a cloud has, or none.
+        UsageError: more points than a cloud has, or none; or, on CPUs, coordinates that are not finite.
     """
     B, N, _ = points.shape
     if not 1 <= count <= N:
@@ -127,7 +127,8 @@ def ball_query(points: Tensor, centres: Tensor, radii: Sequence[float], samples:
         One (B, S, samples) int64 tensor a radius.
 
     Raises:
-        UsageError: unequal numbers of radii and samples, or one that is not positive.
+        UsageError: unequal numbers of radii and samples, or one that is not positive; or, on CPUs, coordinates that are not
+            finite.
     """
     if len(radii) != len(samples) or not radii or min(radii) <= 0 or min(samples) < 1:
         raise UsageError(
@@ -262,6 +263,9 @@ def _rows(index: Tensor, points: int) -> Tensor:
 
 
 def _by_coordinate(points: Tensor) -> np.ndarray:
+    """(B, C, N). The loops compare numbers without regard to NaN, so that there may be none."""
+    if not torch.isfinite(points).all():
+        raise UsageError("a cloud has coordinates that are not finite: no neighbour can be found. Read clouds with read_cloud.")
     return points.mT.contiguous().numpy()
 
 
