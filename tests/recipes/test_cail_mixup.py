@@ -52,6 +52,7 @@ SMALL = Config(
     backbone_lr_factor=1.0, random_erasing=0.0, last_stride=2, intra_start=1, inter_start=2, decay_epochs=(3,),
     evaluate_every=2,
 )  # fmt: skip
+RUNS = replace(SMALL, batch_size=24)  # four steps an epoch
 CPU = torch.device("cpu")
 IMAGES = 12  # of the target in tests of single steps
 
@@ -247,7 +248,7 @@ def test_the_larger_set_is_an_epoch_and_every_target_image_comes_in_it(colours: 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, colours: ReidData, place: Path) -> Path:
     out = tmp_path_factory.mktemp("run") / "run"
-    train(replace(SMALL, target=str(place), features="npz+mat"), colours, out, workers=0)
+    train(replace(RUNS, target=str(place), features="npz+mat"), colours, out, workers=0)
     return out
 
 
@@ -256,7 +257,7 @@ def test_the_artefact_embeds_as_the_trained_network_did(run: Path, place: Path):
     assert facts.recipe == "cail-mixup" and facts.rule == RULE and not facts.rule.flip
     assert any("adapted without labels to market-style (48 images, 2 cameras)" in note for note in facts.notes)
     data = datasets.read("market-style", place)
-    found = [embed(load(run / "artefact", batch_size=16), split) for split in (data.query, data.gallery)]
+    found = [embed(load(run / "artefact", batch_size=24), split) for split in (data.query, data.gallery)]
     scores = evaluate(*found)
     evaluated = load_history(run).evaluations[-1]
     assert scores.map == evaluated["map"] and scores.rank(1) == evaluated["rank1"]
@@ -282,12 +283,12 @@ def test_the_feature_store_has_both_forms(run: Path):
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(run: Path, colours: ReidData, place: Path, tmp_path: Path, monkeypatch):
-    config = replace(SMALL, target=str(place), features="npz+mat", save_every_steps=4)
+    config = replace(RUNS, target=str(place), features="npz+mat", save_every_steps=3)
     original, calls = AdaptationStep.__call__, []
 
     def stops(self: AdaptationStep, batch: Any):
         calls.append(1)
-        if len(calls) == 17:  # in the third epoch, after a checkpoint within it
+        if len(calls) == 12:  # in the third epoch, after a checkpoint within it
             raise KeyboardInterrupt
         return original(self, batch)
 
@@ -311,7 +312,7 @@ RENAMED = {
 
 def test_labels_in_file_names_change_nothing(colours: ReidData, crops: Path, tmp_path: Path):
     """The same images under other people's numbers, or under none, give the same weights to the last bit."""
-    config, found = replace(SMALL, epochs=2, inter_start=1, features="off"), {}
+    config, found = replace(RUNS, epochs=2, inter_start=1, features="off"), {}
     images = sorted(crops.iterdir())
     for name, renamed in {"as it is": None, **RENAMED}.items():
         folder = tmp_path / name.replace(" ", "-")
@@ -330,7 +331,7 @@ def test_a_folder_without_any_label_is_adapted_to_and_embedded(colours: ReidData
         (folder / camera).mkdir(parents=True)
     for number, path in enumerate(sorted(crops.iterdir())):
         shutil.copy(path, folder / f"cam{path.name[6]}" / f"crop{number}.png")
-    train(replace(SMALL, target=str(folder), epochs=2), colours, tmp_path / "run", workers=0)
+    train(replace(RUNS, target=str(folder), epochs=2), colours, tmp_path / "run", workers=0)
     assert len(Embeddings.load(tmp_path / "run" / "features" / "target.npz")) == 48
     assert not any("map" in line for line in load_history(tmp_path / "run").evaluations)
     assert "label-free estimate" in capsys.readouterr().err
@@ -345,7 +346,7 @@ def test_the_best_epoch_is_kept_measured_and_named(colours: ReidData, place: Pat
         return {**found, "estimate": next(estimates, 0.0)}, warning
 
     monkeypatch.setattr(LabelFreeProgress, "look", told)
-    config = replace(SMALL, target=str(place), features="off")
+    config = replace(RUNS, target=str(place), features="off")
     train(config, colours, tmp_path / "run", workers=0)
     said = capsys.readouterr().err
     assert "kept epoch 3, label-free estimate 0.900 (the last one, 4, has 0.300" in said
@@ -353,7 +354,7 @@ def test_the_best_epoch_is_kept_measured_and_named(colours: ReidData, place: Pat
     assert last["kept"] == 1.0 and last["epoch"] == 3
     assert any(note.startswith("kept epoch 3") for note in read_artefact(tmp_path / "run" / "artefact")[0].notes)
     data = datasets.read("market-style", place)
-    embedder = load(tmp_path / "run" / "artefact", batch_size=16)
+    embedder = load(tmp_path / "run" / "artefact", batch_size=24)
     assert evaluate(*(embed(embedder, split) for split in (data.query, data.gallery))).map == last["map"]
 
     train(config, colours, tmp_path / "run", workers=0, resume=True)  # a finished run only writes its artefact again
@@ -361,14 +362,14 @@ def test_the_best_epoch_is_kept_measured_and_named(colours: ReidData, place: Pat
     assert sum("kept" in line for line in load_history(tmp_path / "run").evaluations) == 1
 
     for path in (tmp_path / "run" / "checkpoints").iterdir():
-        if path.name != "step-00000024.pt":
+        if path.name != "step-00000016.pt":
             path.unlink()
     with pytest.raises(ArtefactError, match="lacks the checkpoint of epoch 3, the best one"):
         train(config, colours, tmp_path / "run", workers=0, resume=True)
 
 
 def test_the_last_epoch_is_kept_where_it_is_asked_for(colours: ReidData, crops: Path, tmp_path: Path, capsys):
-    config = replace(SMALL, target=str(crops), epochs=2, keep="last", features="off")
+    config = replace(RUNS, target=str(crops), epochs=2, keep="last", features="off")
     train(config, colours, tmp_path / "run", workers=0)
     assert "kept epoch" not in capsys.readouterr().err
 
@@ -407,7 +408,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
 from conftest import write_people
-from test_cail_mixup import SMALL
+from test_cail_mixup import RUNS
 from passerby.recipes import cail_mixup
 from passerby.records import ReidData
 from passerby.training import world
@@ -420,7 +421,7 @@ def told(self, max_batches=None):
     torch.save(self.step.memory.slots.clone(), out / f"{world().rank}.pt")
     return look(self, max_batches)
 cail_mixup.AdaptationEvaluation.__call__ = told
-config = replace(SMALL, epochs=2, target=sys.argv[3], features="off")
+config = replace(RUNS, epochs=2, target=sys.argv[3], features="off")
 cail_mixup.train(config, data, out / "run", device="cpu", workers=0)
 """
 
@@ -441,8 +442,8 @@ def test_two_processes_hold_one_memory(tmp_path: Path, crops: Path):
 
 
 def test_the_published_memory_is_one_a_process():  # what it then holds: tests/training/test_exemplars.py
-    assert a_step(replace(SMALL, memory="local")).memory.scope == "local"
-    assert a_step(SMALL).memory.scope == "shared"
+    assert a_step(replace(RUNS, memory="local")).memory.scope == "local"
+    assert a_step(RUNS).memory.scope == "shared"
 
 
 # -- what is refused
@@ -450,7 +451,7 @@ def test_the_published_memory_is_one_a_process():  # what it then holds: tests/t
 
 def bad(text: str, error: type[PasserbyError], colours: ReidData, tmp_path: Path, **options: Any) -> None:
     with pytest.raises(error, match=re.escape(text)) as caught:
-        train(replace(SMALL, **options), colours, tmp_path / "run", workers=0)
+        train(replace(RUNS, **options), colours, tmp_path / "run", workers=0)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -492,7 +493,7 @@ def test_a_missing_camera_is_refused(colours: ReidData, crops: Path, tmp_path: P
 
 def test_a_run_among_the_target_images_is_refused(colours: ReidData, crops: Path):
     with pytest.raises(UsageError, match=r"lies in the target .* which is read whole: give another one"):
-        train(replace(SMALL, target=str(crops)), colours, crops / "run", workers=0)
+        train(replace(RUNS, target=str(crops)), colours, crops / "run", workers=0)
 
 
 def test_no_unlabelled_image_is_refused(colours: ReidData, tmp_path: Path):
@@ -546,8 +547,12 @@ def groups(config: Config) -> list[dict[str, Any]]:
 
 
 def schedule(config: Config) -> list[Any]:
-    rates = a_step(config).rates
-    return [(weights_in(config, epoch), rates.schedule(epoch)) for epoch in range(1, config.epochs + 1)]
+    return [weights_in(config, epoch) for epoch in range(1, config.epochs + 1)]
+
+
+def rates(config: Config) -> list[float]:
+    schedule = a_step(config).rates.schedule
+    return [schedule(epoch) for epoch in range(config.epochs)]
 
 
 def order(config: Config) -> list[Any]:
@@ -565,7 +570,7 @@ OPTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "pad_px": (4, augmentation, {}),
     "color_jitter": (True, augmentation, {}),
     "random_erasing": (0.3, augmentation, {}),
-    "batch_size": (8, order, {}),
+    "batch_size": (16, order, {}),
     "memory_momentum": (0.2, first_step, {}),
     "neighbours": ("off", schedule, {"intra_start": 10, "inter_start": 30, "epochs": 12}),
     "threshold": (0.1, first_step, {"scale": 3.0}),
@@ -585,7 +590,7 @@ OPTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "momentum": (0.5, groups, {}),
     "weight_decay": (1e-4, groups, {}),
     "epochs": (5, schedule, {}),
-    "decay_epochs": ((2,), schedule, {}),
+    "decay_epochs": ((2,), rates, {"epochs": 3}),
     "precision": ("bf16", first_step, {}),
     "seed": (1, order, {}),
 }
@@ -609,7 +614,7 @@ def test_every_option_is_tested():
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_option_changes_what_it_names(name: str):
     value, probe, needed = OPTIONS[name]
-    base = replace(SMALL, **needed)
+    base = replace(SMALL, **{"batch_size": 8, **needed})
     before, after = probe(base), probe(replace(base, **{name: value}))
     assert probe(base) == before, "the probe itself is not repeatable"
     assert before != after
@@ -636,6 +641,14 @@ def test_presets_are_the_published_rows():
         "duke2market": (0.8806, 0.7150), "market2duke": (0.7949, 0.6522)
     }  # fmt: skip
     assert load_preset("market2msmt").published is None and "could not be checked" in load_preset("market2msmt").note
+
+
+def test_the_page_of_the_recipe_lists_every_row_with_its_figures():
+    page = (Path(__file__).parents[2] / "docs" / "recipes" / "cail_mixup.md").read_text()
+    for name in preset_names("cail-mixup"):
+        row = load_preset(name).published
+        figures = f"{100 * row.rank1:.2f} / {100 * row.map:.2f} |" if row else ""
+        assert any(line.startswith(f"| `{name}` |") and line.endswith(figures) for line in page.splitlines())
 
 
 def test_camera_numbers_are_counted_over_the_cameras_that_occur(crops: Path):
