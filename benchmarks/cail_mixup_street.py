@@ -103,7 +103,8 @@ def with_camera_statistics(path: Path, target: Path, options: argparse.Namespace
     splits = {"query": data.query, "gallery": data.gallery}
     ready = with_data_statistics(camera_wise(load(path, device=options.device)), splits, "own", Estimation(batches=10))
     numbering = Numbering.of(*splits.values())
-    scores = evaluate(*(embed(ready[name], split, numbering=numbering) for name, split in splits.items()))
+    query, gallery = (embed(ready[name], split, numbering=numbering) for name, split in splits.items())
+    scores = evaluate(query, gallery)
     return {"map": scores.map, "rank1": scores.rank(1)}
 
 
