@@ -9,11 +9,11 @@ import pytest
 
 from passerby.embeddings import Embeddings, QueryGallery
 from passerby.errors import EmbeddingsError, UsageError
-from passerby.metrics import ANY_CAMERA, LAYUMI, MARKET1501, evaluate
+from passerby.metrics import ANY_CAMERA, LAYUMI, MARKET1501, evaluate, evaluate_distances
 from passerby.reconciler import Claim, Setting, explain, words
 from passerby.reconciler.profiles import Gallery, Numbers, Profile
 from passerby.reconciler.switches import RERANKINGS
-from passerby.rerank import evaluate_reranked
+from passerby.rerank import evaluate_reranked, rerank_together
 from passerby.rerank.joined import Workers
 
 
@@ -42,8 +42,6 @@ def test_counts_by_kind_give_the_evaluators_numbers(kernel):
     """Every combination of counting rules, on similarities with ties."""
     random = np.random.default_rng(1)
     similar = random.integers(0, 30, (len(SETS.query), len(SETS.gallery))).astype(np.float32)
-    from passerby.metrics import evaluate_distances
-
     labels = Gallery(SETS.query, SETS.gallery, zero_is_nobody=True)
     profile = Profile.empty(labels)
     workers = Workers.choose(kernel, 1, 2)
@@ -107,6 +105,25 @@ def test_other_stored_features_and_single_shots():
     shot = evaluate(SETS.query, SETS.gallery, replace(MARKET1501, shots="single"), seed=5)
     found = explain(SETS, Claim(map=f"{100 * shot.map:.1f}"), rerank=False, max_switches=1)
     assert ("shots", "all", "single") in found.candidates[0].switches
+
+
+def test_a_query_that_stands_in_the_gallery_is_no_answer_to_itself():
+    known = SETS.gallery[SETS.gallery.pids > 0]
+    named = Embeddings(known.vectors, known.pids, known.camids, [f"{row}.jpg" for row in range(len(known))])
+    scores = evaluate(named, named, replace(ANY_CAMERA, ap="trapezoid"))
+    found = explain(QueryGallery(named, named), claim_of(scores), rerank=False)
+    assert {(axis, now) for axis, _, now in found.candidates[0].switches} == {("same_camera", "keep"), ("ap", "trapezoid")}
+
+
+def test_junk_among_the_neighbours_counts_as_a_second_switch():
+    kept = replace(MARKET1501, junk="keep")
+    blocks = next(iter(rerank_together(SETS.query, SETS.gallery, [RERANKINGS["k-reciprocal"]])))
+    columns = SETS.query.pids, SETS.gallery.pids, SETS.query.camids, SETS.gallery.camids
+    distances = np.concatenate([block.copy() for block in blocks])
+    found = explain(SETS, claim_of(evaluate_distances(distances, *columns)))
+    assert found.candidates[0].switches == (("rerank", "none", "k-reciprocal"), ("rerank_junk", "drop", "keep"))
+    found = explain(SETS, claim_of(evaluate_distances(distances, *columns, kept)))
+    assert found.candidates[0].switches[2:] == (("junk", "drop", "keep"),)
 
 
 def test_a_claim_that_the_start_explains_has_no_switches():

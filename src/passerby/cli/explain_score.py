@@ -123,7 +123,7 @@ def _print(found: Explanation) -> None:
     for number, candidate in enumerate(found.candidates, 1):
         what = "\n".join(words(axis, now) for axis, _, now in candidate.switches) or "nothing"
         numbers = candidate.numbers
-        drawn = f" ± {100 * numbers.spread:.2f}" if numbers.spread else ""
+        drawn = f" ± {100 * numbers.spread[0]:.2f}" if numbers.drawn else ""
         table.add_row(str(number), what, f"{100 * numbers.map:.2f}{drawn}", f"{100 * numbers.rank1:.2f}")
     console.print(table)
     if found.exact and len(found.candidates) > 1 and len(found.claim.given) < 2:

@@ -10,6 +10,7 @@ from passerby.reconciler.profiles import Numbers
 
 __all__ = ["CLAIMED", "Claim"]
 
+_STANDARD_ERRORS = 3 * 2**0.5  # the claim was drawn too, about as often
 CLAIMED = {"map": "mAP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10"}
 
 
@@ -56,12 +57,13 @@ class Claim:
     def distance(self, numbers: Numbers) -> float:
         """Percentage points from the farthest claimed number to the nearest value that would be printed as claimed; 0 fits.
 
-        A number that rests on random draws may be three standard errors away.
+        A number that rests on random draws may be three standard errors away, those of the claim's own draws included.
         """
         apart = []
+        spread = dict(zip(CLAIMED, numbers.spread, strict=True))
         for name, text in self.given.items():
             decimals = len(text.partition(".")[2])
-            reach = 0.5 * 10**-decimals + 1e-6 + 300 * numbers.spread
+            reach = 0.5 * 10**-decimals + 1e-6 + 100 * _STANDARD_ERRORS * spread[name]
             apart.append(max(abs(100 * getattr(numbers, name) - float(text)) - reach, 0.0))
         return max(apart)
 

@@ -26,13 +26,18 @@ _ORDINARY, _JUNK, _DISTRACTOR = range(3)
 
 @dataclass(frozen=True)
 class Numbers:
-    """What one convention gives, as fractions; `spread` is the standard error of mAP that random draws leave."""
+    """What one convention gives, as fractions; `spread` has the standard errors that random draws leave in the four, in order."""
 
     map: float
     rank1: float
     rank5: float
     rank10: float
-    spread: float = 0.0
+    spread: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the numbers rest on random draws."""
+        return any(self.spread)
 
 
 class Gallery:
@@ -161,8 +166,8 @@ class Profile:
         total = len(counts) if convention.without_match == "count" else int((counts > 0).sum())
         precision = precision_at_hits(hit, rank, convention.ap) / counts[of]
         best = rank[hit == 1]
-        shares = [float((best <= k).sum() / total) for k in (1, 5, 10)]
-        return Numbers(float(precision.sum() / total), *shares)
+        rank1, rank5, rank10 = (float((best <= k).sum() / total) for k in (1, 5, 10))
+        return Numbers(float(precision.sum() / total), rank1, rank5, rank10)
 
     @lru_cache(maxsize=4)  # noqa: B019  # a profile lives for some dozen conventions
     def _right(self, same_camera: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -193,10 +198,10 @@ class Profile:
             convention.junk, convention.distractors
         )
         precision = precision_at_hits(np.ones_like(rank), rank, convention.ap)
-        by_draw = precision.sum(axis=0) / total
-        shares = [float((rank <= k).mean(axis=1).sum() / total) for k in (1, 5, 10)]
-        spread = float(by_draw.std() / np.sqrt(len(by_draw)))
-        return Numbers(float(by_draw.mean()), *shares, spread=spread)
+        by_draw = np.stack([precision.sum(axis=0), *((rank <= k).sum(axis=0) for k in (1, 5, 10))]) / total
+        spread = by_draw.std(axis=1, ddof=1) / np.sqrt(by_draw.shape[1]) if by_draw.shape[1] > 1 else np.zeros(4)
+        mean, (a, b, c, d) = by_draw.mean(axis=1).tolist(), spread.tolist()
+        return Numbers(mean[0], mean[1], mean[2], mean[3], spread=(a, b, c, d))
 
 
 def _kinds(junk: str, distractors: str) -> np.ndarray:

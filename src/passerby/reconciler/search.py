@@ -53,7 +53,8 @@ class Explanation:
     Attributes:
         claim: what was claimed.
         start: the numbers under the convention that the search starts from.
-        candidates: the smallest sets of switches that give the claim, most plausible first; where there is none, the nearest.
+        candidates: the smallest sets of switches that give the claim, most plausible first; where there is none, the nearest. A
+            set with random draws counts as one larger than it is.
         exact: whether they give the claim.
         tried: how many settings were scored.
         notes: what was not tried, and why.
@@ -219,14 +220,16 @@ class _Search:
         return axis != "distractors" and (axis != "junk" or ranked.rerank_junk == "keep")
 
     def result(self) -> Explanation:
+        def size(found: Candidate) -> int:
+            return len(found.switches) + found.numbers.drawn  # numbers that were drawn fit many claims
+
         def key(found: Candidate) -> tuple[float, int, bool, int, float]:
-            drawn = found.numbers.spread > 0  # such numbers fit many claims
             near = self._claim.centre_distance(found.numbers)
-            return found.distance, len(found.switches), drawn, plausibility(self._start, found.setting), near
+            return found.distance, size(found), found.numbers.drawn, plausibility(self._start, found.setting), near
 
         ordered = sorted(self._found, key=key)
         exact = ordered[0].distance == 0
         if exact:
-            ordered = [found for found in ordered if found.distance == 0 and len(found.switches) == len(ordered[0].switches)]
+            ordered = [found for found in ordered if found.distance == 0 and size(found) == size(ordered[0])]
         start = next(found for found in self._found if not found.switches)
         return Explanation(self._claim, start, tuple(ordered[:_SHOWN]), exact, len(self._found), tuple(self._notes))
