@@ -200,6 +200,18 @@ def test_pair_losses_see_the_dropped_out_embedding_as_published():
     assert (model(metric_before_dropout=True)(people()).embedding == 0).float().mean() == 0
 
 
+@pytest.mark.parametrize("name", ["ognet", "dgcnn", "pointnet2-ssg"])
+def test_a_forward_pass_in_bf16_trains_too(name: str):
+    torch.manual_seed(0)
+    model = build_point_model(PointModelConfig(network=name, ognet=replace(TINY, cluster="allxyzrgb"), dropout=0.0), 5)
+    x = people(B=2, N=520 if name.startswith("pointnet2") else 60)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = model(x)
+    (outputs.logits[0].float().square().sum() + outputs.embedding.float().square().sum()).backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
+    assert F.cosine_similarity(outputs.feature.float(), model(x).feature).min() > 0.97
+
+
 def test_a_search_copy_is_the_network_without_classifier():
     model = build_point_model(PointModelConfig(ognet=TINY), 5)
     model(people())

@@ -200,7 +200,9 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         (index,) = ctx.saved_tensors
-        gradient = gradient.reshape(*index.shape, -1).contiguous()
+        given = gradient.dtype  # sums over many neighbours are taken in fp32 at the least, and NumPy has no bfloat16
+        wide = torch.promote_types(given, torch.float32)
+        gradient = gradient.reshape(*index.shape, -1).to(wide).contiguous()
         total = gradient.new_zeros(len(index), ctx.points, gradient.shape[-1])
         if gradient.device.type == "cpu":
             from passerby.models.point_kernels import add_rows
@@ -209,7 +211,7 @@ class _Gather(torch.autograd.Function):
             _shared_out(len(index), lambda first, last: add_rows(*arrays, first, last))
         else:
             total.view(-1, total.shape[-1]).index_add_(0, _rows(index, ctx.points), gradient.view(-1, gradient.shape[-1]))
-        return total, None
+        return total.to(given), None
 
 
 class _EdgeSums(torch.autograd.Function):
