@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with labelled video in MOT form")
     parser.add_argument("--out", type=Path, default=Path("runs/real-people"), help="new folder for all that is made")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=10)
     given = parser.parse_args()
     start, out = time.monotonic(), given.out
     crops, run, vectors = out / "crops", out / "run", out / "embeddings"
@@ -62,7 +62,7 @@ def main() -> None:
     command(
         "train", "baseline", "--dataset", "mot", "--data", crops, "--out", run, "--backbone", backbone, "--weights", weights,
         "--height", 128, "--width", 64, "--pad-px", 5, "--random-erasing", 0.5, "--losses", "triplet-hard",
-        "--batch-size", 16, "--epochs", given.epochs, "--schedule", "cosine", "--warmup-epochs", 1,
+        "--epochs", given.epochs, "--schedule", "cosine", "--warmup-epochs", 1,
     )  # fmt: skip
     command("embed", run / "artefact", "--dataset", "mot", "--data", crops, "--out", vectors)
     command("evaluate", vectors, "--unit", "person", "--json", out / "scores.json")
