@@ -231,7 +231,7 @@ def test_another_length_of_vectors_than_described_is_refused(saved, facts, tmp_p
 
 def test_a_run_is_told_from_its_artefact(facts, tmp_path):
     save_artefact(tmp_path / "run" / "artefact", Net(), facts)
-    with pytest.raises(ArtefactError, match="run is a run; its model is in it: give .*run/artefact"):
+    with pytest.raises(ArtefactError, match=r"run is a run; its model is in it: give .*run/artefact"):
         load(tmp_path / "run", build=build)
 
 

@@ -385,7 +385,8 @@ REFUSED = [
     (
         lambda: evaluate(*ONE_CAMERA),
         "every true match is in its query's own camera (query camids 3, gallery camids 3), and this convention drops those. Are "
-        'the cameras read rightly? For data with one camera use same_camera "keep".',
+        'the cameras read rightly? For data with one camera use same_camera "keep" (--same-camera keep, or --convention '
+        "any-camera).",
     ),
     (
         lambda: evaluate(ONE_CAMERA[0], Embeddings(np.eye(2), [7, 8], [1, 1])),

@@ -150,7 +150,8 @@ def test_a_batch_may_come_in_any_order(generator):
 
 TABLE = (
     "resnet50, resnet101, resnet50_ibn_a, resnet50_ibn, resnet101_ibn_a, resnet101_ibn, osnet_x1_0, osnet, osnet_x0_75, "
-    "osnet_x0_5, osnet_x0_25, osnet_ain_x1_0, osnet_ain, mobilenet_v2, mobilenetv2, densenet121, hrnet18, hrnet_w18, "
+    "osnet_x0_5, osnet_x0_25, osnet_ain_x1_0, osnet_ain, mobilenet_v2, mobilenetv2, "
+    "mobilenet_v2_x1_0, mobilenetv2_x1_0, mobilenet_v2_x1_4, mobilenetv2_x1_4, densenet121, hrnet18, hrnet_w18, "
     "efficientnet_b4, convnext, convnext_base, swin, swinv2, dinov3, nasnet, nasnetalarge"
 )
 
@@ -165,7 +166,7 @@ REJECTED = [
     ({"name": "resnet18", "image_size": (256,)}, "image_size is (256,): give height and width in px."),
     (
         {"name": "osnet", "last_stride": 1},
-        "osnet_x1_0 has no last stride that could be 1: leave last_stride at 2. ResNets, DenseNets and mobilenet_v2 have one.",
+        "osnet_x1_0 has no last stride that could be 1: leave last_stride at 2. ResNets, DenseNets and MobileNetV2s have one.",
     ),
     ({"name": "osnet", "drop_path": 0.2}, "osnet_x1_0 has no stochastic depth, drop_path is 0.2: leave drop_path at 0."),
     ({"name": "densenet121", "drop_path": 0.2}, "densenet121 has no stochastic depth, drop_path is 0.2: leave drop_path at 0."),

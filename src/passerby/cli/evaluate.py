@@ -118,8 +118,8 @@ class Options:
     by: tuple[str, ...] = ()
     """columns of --conditions (default: all)"""
     protocol: str = ""
-    """with an artefact: a protocol of domain generalization, p1, p1-without-duke, p2-m, p3-ms, "market1501->dukemtmc" ...; it needs a
-    model that was trained on exactly its sources, and its targets in --data"""
+    """with an artefact: a protocol of domain generalization, p1, p1-without-duke, p2-m, p3-ms, "market1501->dukemtmc" ...; it
+    needs a model that was trained on exactly its sources, and its targets in --data"""
     each_trial: bool = False
     """of --protocol: list every trial of every target too"""
     bootstrap: int = 1000
