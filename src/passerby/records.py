@@ -84,6 +84,12 @@ class Split(Sequence[Record]):
         return tuple(sorted({record.camera for record in self.records}))
 
     @property
+    def camera_numbers(self) -> np.ndarray:
+        """(N,) int64 positions in `cameras`: equal camids of different domains are different cameras."""
+        numbers = {camera: number for number, camera in enumerate(self.cameras)}
+        return np.fromiter((numbers[record.camera] for record in self.records), dtype=np.int64, count=len(self.records))
+
+    @property
     def identities(self) -> tuple[tuple[str, int], ...]:
         """The sorted (domain, pid) pairs that occur, junk and distractors included."""
         return tuple(sorted({(record.domain, record.pid) for record in self.records}))

@@ -34,7 +34,6 @@ from passerby.recipes.cail_mixup import (
     Weights,
     augmentation,
     build_model,
-    camera_numbers,
     first_join,
     make_loader,
     model_config,
@@ -653,5 +652,5 @@ def test_the_page_of_the_recipe_lists_every_row_with_its_figures():
 
 def test_camera_numbers_are_counted_over_the_cameras_that_occur(crops: Path):
     split = read_unlabelled(crops, "crops", by_camera=True)
-    assert camera_numbers(split).tolist() == split.camids.tolist()
+    assert split.camera_numbers.tolist() == split.camids.tolist()
     assert {record.pid for record in split} == {-1}

@@ -31,7 +31,6 @@ from passerby.recipes.camera_bn import (
     CameraStep,
     Config,
     build_model,
-    camera_numbers,
     intra_camera,
     make_loader,
     model_config,
@@ -217,7 +216,7 @@ def test_identities_within_a_camera_are_classes_of_their_own(colours: ReidData, 
 
 def test_equal_camera_numbers_of_two_domains_are_two_cameras():
     split = Split(tuple(Record(Path(f"{d}{i}.png"), i + 1, c, d) for d in "ab" for i in range(2) for c in (0, 1)))
-    assert len(np.unique(camera_numbers(split))) == 4
+    assert len(np.unique(split.camera_numbers)) == 4
 
 
 def test_training_on_one_data_set_after_the_other_says_what_is_forgotten(colours: ReidData, tmp_path: Path, capsys):
@@ -290,7 +289,7 @@ def test_options_out_of_range(options: dict, text: str):
 
 def test_augmentation_and_batches_follow_the_options(colours: ReidData):
     config = replace(SMALL, random_erasing=0.3, flip=0.0, pad_px=3)
-    loader = make_loader(config, colours.train, camera_numbers(colours.train), World(), 0)
+    loader = make_loader(config, colours.train, colours.train.camera_numbers, World(), 0)
     transform = loader._images._decoder.transform
     assert (transform.random_erasing, transform.flip, transform.pad_px) == (0.3, 0.0, 3)
     assert transform.preprocess.interpolation == "bilinear"

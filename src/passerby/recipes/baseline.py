@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from passerby import models
-from passerby.batches import Batch, JoinedLoader, TrainLoader
+from passerby.batches import Batch, JoinedLoader, TrainLoader, labels_of
 from passerby.configs import check_in_use, check_ranges, plain
 from passerby.datasets.unlabelled import read_unlabelled
 from passerby.errors import UsageError, listing
@@ -436,7 +436,7 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
         DataError: an empty folder.
     """
     transform = augmentation(config)
-    classes = np.array([labels[record.domain, record.pid] for record in train])
+    classes = labels_of(train, labels).numpy()
     loader = TrainLoader(train, labels, transform, make_sampler(config, classes), seed=config.seed, workers=workers)
     if (config.generated is None) != (config.generated_weight == 0):
         raise UsageError(

@@ -572,7 +572,8 @@ class _Run:
         labels = data.train.label_map()
         loader = make_loader(config, data.train, unlabelled, here, workers)
         model = build_model(config, len(labels)).to(here.device, memory_format=torch.channels_last)  # pyright: ignore
-        step = AdaptationStep(config, model, None if unlabelled is None else camera_numbers(unlabelled), here.device)
+        cameras = None if unlabelled is None else torch.from_numpy(unlabelled.camera_numbers)
+        step = AdaptationStep(config, model, cameras, here.device)
 
         def written_at_start(epoch: int) -> None:
             if epoch == 0 and here.first:
@@ -665,12 +666,6 @@ def _choice_in_words(chosen: dict[str, Any], last: dict[str, Any], reference: fl
         helped = f", {reference:.3f} before neighbours joined: by this estimate {verdict}"
     others = "the last one" if chosen["step"] == last["step"] else f"the last one, {last['epoch']}, has {last['candidate']:.3f}"
     return f"kept epoch {chosen['epoch']}, label-free estimate {chosen['candidate']:.3f} ({others}{helped})"
-
-
-def camera_numbers(split: Split) -> Tensor:
-    """(N,) int64 number of each record's camera."""
-    numbers = {camera: number for number, camera in enumerate(split.cameras)}
-    return torch.tensor([numbers[record.camera] for record in split])
 
 
 def write_mat(path: Path, vectors: Embeddings) -> None:

@@ -38,7 +38,7 @@ from torch import Tensor
 
 from passerby import models
 from passerby.artefact import read_artefact
-from passerby.batches import Batch, TrainLoader
+from passerby.batches import Batch, TrainLoader, labels_of
 from passerby.configs import check_in_use, check_ranges, plain
 from passerby.datasets import detect, read
 from passerby.embedder.camera_statistics import Estimation
@@ -332,12 +332,6 @@ def learning_rate(config: Config) -> Schedule:
     return WarmUp(config.warmup_epochs, then=schedule) if config.warmup_epochs else schedule
 
 
-def camera_numbers(split: Split) -> np.ndarray:
-    """(N,) number of each record's camera; equal camera ids of different domains are different cameras."""
-    numbers = {camera: number for number, camera in enumerate(split.cameras)}
-    return np.array([numbers[record.camera] for record in split], dtype=np.int64)
-
-
 def estimation(config: Config) -> Estimation | None:
     """How the logged evaluation estimates statistics; None for plain batch norm."""
     return Estimation(batches=config.statistics_batches, seed=config.seed) if config.norm == "camera" else None
@@ -355,7 +349,7 @@ def check_cameras(data: ReidData) -> None:
             f"{data.name}: the {len(data.train)} training images are all of one camera, or their camera ids are missing: there "
             "is nothing to align. Try: passerby data check PATH; or train with --norm batch."
         )
-    counts = np.bincount(camera_numbers(data.train))
+    counts = np.bincount(data.train.camera_numbers)
     alone = [f"{camid} of {domain}" for (domain, camid), count in zip(cameras, counts, strict=True) if count < 2]
     if alone:
         raise DataError(f"{data.name}: one training image only of camera {listing(alone)}: it has no statistics. Leave it out.")
@@ -377,7 +371,7 @@ def make_loader(config: Config, train: Split, cameras: np.ndarray, here: World, 
         TrainingError: somewhere in the run a process would have no camera.
     """
     labels = train.label_map()
-    classes = np.array([labels[record.domain, record.pid] for record in train])
+    classes = labels_of(train, labels).numpy()
     by_camera = config.norm == "camera"
     P = identities_per_batch(config.batch_size, config.images_per_identity, 1 if by_camera else here.size)
     place = (0, 1) if by_camera else (here.rank, here.size)
@@ -441,7 +435,7 @@ class _Run:
         """Train on one data set."""
         config, here = self.config, self.here
         chosen = intra_camera(data.train) if config.supervision == "intra-camera" else data.train
-        labels, people, cameras = chosen.label_map(), data.train.label_map(), camera_numbers(data.train)
+        labels, people, cameras = chosen.label_map(), data.train.label_map(), data.train.camera_numbers
         loader = make_loader(config, chosen, cameras, here, self.workers)
         model = build_model(config, len(labels), start).to(here.device, memory_format=torch.channels_last)  # pyright: ignore
         torch.manual_seed(config.seed + here.rank)

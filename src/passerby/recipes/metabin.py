@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from passerby import models
-from passerby.batches import Batch, JoinedLoader, TrainLoader
+from passerby.batches import Batch, JoinedLoader, TrainLoader, labels_of
 from passerby.configs import check_in_use, check_ranges, plain
 from passerby.datasets.hold_out import hold_out
 from passerby.embedder import EmbeddingRule
@@ -356,7 +356,7 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
         UsageError: batches that do not divide, or too few people or domains.
     """
     here, K = world(), config.images_per_identity
-    classes = np.array([labels[record.domain, record.pid] for record in train])
+    classes = labels_of(train, labels).numpy()
     P = identities_per_batch(config.batch_size, K, here.size)
     order = IdentitySampler(classes, P, K, seed=config.seed, remainder="pad", rank=here.rank, world=here.size)
     base = TrainLoader(train, labels, augmentation(config), order, seed=config.seed, workers=workers)

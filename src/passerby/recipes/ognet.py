@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from passerby.batches import Batch, TrainLoader
+from passerby.batches import Batch, TrainLoader, labels_of
 from passerby.configs import check_in_use, check_ranges, plain
 from passerby.embedder import EmbeddingRule
 from passerby.errors import DataError, UsageError
@@ -383,7 +383,7 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
         UsageError: see `make_sampler`.
         DataError: no cloud.
     """
-    classes = np.array([labels[record.domain, record.pid] for record in train])
+    classes = labels_of(train, labels).numpy()
     transform = TrainClouds(preprocess(config), augmentation(config))
     return TrainLoader(train, labels, transform, make_sampler(config, classes), seed=config.seed, workers=workers)
 
