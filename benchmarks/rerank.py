@@ -26,7 +26,7 @@ from evaluate import Size, draw, product, resident_mb, seconds
 from passerby.embeddings import Embeddings
 from passerby.metrics import evaluate_distances
 from passerby.metrics.retrieval import available_cores
-from passerby.rerank import KReciprocal, evaluate_reranked, k_reciprocal_blocks, predict
+from passerby.rerank import KReciprocal, evaluate_reranked, predict, rerank_blocks
 
 SIZES = {  # images that are left when junk is dropped
     "small": Size(337, 1_591, 2_048, 75, 6, 0.16),
@@ -98,7 +98,7 @@ def speed(name: str, rounds: int, with_dense: bool) -> dict[str, Any]:
     if with_dense:
         took, theirs = seconds(lambda: dense(query.vectors, gallery.vectors, TEXTBOOK))
         done, difference, different = 0, 0.0, 0
-        for block in k_reciprocal_blocks(query, gallery, kernel="numba"):
+        for block in rerank_blocks(query, gallery, kernel="numba"):
             apart = np.abs(theirs[done : done + len(block)] - block)
             difference, different, done = (
                 max(difference, float(apart.max())),

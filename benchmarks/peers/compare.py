@@ -25,7 +25,7 @@ from evaluate import Size, draw
 
 from passerby.embeddings import Embeddings
 from passerby.metrics import evaluate, evaluate_distances
-from passerby.rerank import KReciprocal, k_reciprocal_blocks
+from passerby.rerank import KReciprocal, rerank_blocks
 
 EVALUATORS = {"torchreid": "torchreid/reid/metrics/rank.py", "fastreid": "fastreid/evaluation/rank.py"}
 RERANKERS = {"torchreid": "torchreid/reid/utils/rerank.py", "fastreid": "fastreid/evaluation/rerank.py"}
@@ -79,7 +79,7 @@ def evaluators(folder: Path, query: Embeddings, gallery: Embeddings) -> dict[str
 
 
 def whole(query: Embeddings, gallery: Embeddings, power: Literal[1, 2]) -> np.ndarray:
-    return np.concatenate([block.copy() for block in k_reciprocal_blocks(query, gallery, KReciprocal(power=power))])
+    return np.concatenate([block.copy() for block in rerank_blocks(query, gallery, KReciprocal(power=power))])
 
 
 def rerankers(folder: Path, query: Embeddings, gallery: Embeddings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError
-from passerby.rerank import Graph, graph_blocks
+from passerby.rerank import GRAPH, Graph, rerank_blocks
 
 
 def images(vectors):
@@ -18,7 +18,7 @@ def images(vectors):
 
 
 def whole(query, gallery, method, **options):
-    return np.concatenate([block.copy() for block in graph_blocks(query, gallery, method, **options)])
+    return np.concatenate([block.copy() for block in rerank_blocks(query, gallery, method, **options)])
 
 
 @pytest.mark.parametrize("kernel", ["numba", "numpy"])
@@ -64,10 +64,10 @@ def test_settings_out_of_range(values, text):
 def test_more_neighbours_than_images_and_zero_vectors():
     vectors = np.random.default_rng(0).standard_normal((10, 3))
     with pytest.raises(UsageError, match="re-ranking with k1 26 and k2 7 needs 26 images; query and gallery have 10"):
-        graph_blocks(images(vectors[:2]), images(vectors[2:]))
+        rerank_blocks(images(vectors[:2]), images(vectors[2:]), GRAPH)
     vectors[4] = 0
     with pytest.raises(EmbeddingsError, match="1 of 8 gallery vectors are zero"):
-        graph_blocks(images(vectors[:2]), images(vectors[2:]), Graph(4, 2))
+        rerank_blocks(images(vectors[:2]), images(vectors[2:]), Graph(4, 2))
 
 
 def test_in_words():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError
-from passerby.rerank import KReciprocal, jaccard_distances, k_reciprocal_blocks
+from passerby.rerank import KReciprocal, jaccard_distances, rerank_blocks
 
 
 def images(vectors):
@@ -18,7 +18,7 @@ def images(vectors):
 
 
 def whole(query, gallery, method, **options):
-    return np.concatenate([block.copy() for block in k_reciprocal_blocks(query, gallery, method, **options)])
+    return np.concatenate([block.copy() for block in rerank_blocks(query, gallery, method, **options)])
 
 
 I, D = np.mgrid[0:16, 0:5]
@@ -95,7 +95,7 @@ def test_no_block_size_or_thread_count_changes_the_result(dense, kernel):
 
 def _refused(query, gallery, **options):
     with pytest.raises(UsageError) as refused:
-        k_reciprocal_blocks(query, gallery, **options)
+        rerank_blocks(query, gallery, **options)
     return refused.value
 
 
@@ -160,7 +160,7 @@ def some(N=12, dim=4):
 )
 def test_what_cannot_be_re_ranked_is_refused_before_work_starts(query, gallery, options, error, text):
     with pytest.raises(error, match=re.escape(text)):
-        k_reciprocal_blocks(query, gallery, **options)
+        rerank_blocks(query, gallery, **options)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_settings_out_of_range(values, text):
 
 def test_no_neighbours_by_dot_product():
     with pytest.raises(UsageError, match="no re-ranking by dot distance: k-reciprocal neighbours need one of cosine, euclidean"):
-        k_reciprocal_blocks(some(), some(40), KReciprocal(distance="dot"))  # type: ignore[arg-type]
+        rerank_blocks(some(), some(40), KReciprocal(distance="dot"))  # type: ignore[arg-type]
 
 
 def test_settings_in_words():

@@ -1,8 +1,8 @@
 """Re-ranking: distances corrected by who else is near, for sets of any size; sparse Jaccard distances for clustering."""
 
 from passerby.rerank.expansion import augment_database, expand_queries
-from passerby.rerank.graph import GRAPH, Graph, graph_blocks
-from passerby.rerank.k_reciprocal import K_RECIPROCAL, KReciprocal, jaccard_distances, k_reciprocal_blocks
+from passerby.rerank.graph import GRAPH, Graph
+from passerby.rerank.k_reciprocal import K_RECIPROCAL, KReciprocal, jaccard_distances
 from passerby.rerank.plans import Plan
 from passerby.rerank.scoring import Method, evaluate_reranked, fitness, predict, rerank_blocks, rerank_together, rerank_top_k
 
@@ -17,9 +17,7 @@ __all__ = [
     "evaluate_reranked",
     "expand_queries",
     "fitness",
-    "graph_blocks",
     "jaccard_distances",
-    "k_reciprocal_blocks",
     "predict",
     "rerank_blocks",
     "rerank_together",

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
 
-from passerby.embeddings import Embeddings
 from passerby.errors import UsageError
-from passerby.metrics.counting import Kernel
-from passerby.rerank.joined import Joined, Workers, row_blocks
-from passerby.rerank.neighbours import Neighbours, find_neighbours
+from passerby.rerank.joined import Distance, Joined, Workers, row_blocks
+from passerby.rerank.neighbours import Neighbours
 from passerby.rerank.overlap import overlap
-from passerby.rerank.plans import check_depth, plan_graph
+from passerby.rerank.plans import Plan, plan_graph
 
-__all__ = ["GRAPH", "Graph", "blocks_of_neighbours", "graph_blocks"]
+__all__ = ["GRAPH", "Graph"]
 
 _ROUNDS = 2
 
@@ -42,6 +40,7 @@ class Graph:
     k1: int = 26
     k2: int = 7
     weight: float = 0.3
+    distance: ClassVar[Distance] = "cosine"
 
     def __post_init__(self) -> None:
         if self.k1 < 1 or not 1 <= self.k2 <= self.k1:
@@ -53,67 +52,36 @@ class Graph:
         """What was done, in one line, to be printed beside the numbers."""
         return f"graph re-ranking, k1 {self.k1}, k2 {self.k2}, lambda {self.weight:g}, from cosines"
 
+    @property
+    def depth(self) -> int:
+        """How many neighbours of each image are needed, itself among them."""
+        return self.k1
+
+    def plan(self, images: Joined, memory_mb: float, workers: Workers) -> Plan:
+        """Blocks under a ceiling, and what they will take; see `plan_graph`."""
+        return plan_graph(images, self.k1, self.k2, memory_mb, workers)
+
+    def blocks(
+        self, images: Joined, Q: int, found: Callable[[], Neighbours], rows: int, workers: Workers
+    ) -> Iterator[np.ndarray]:
+        """As `KReciprocal.blocks`: one less the similarity of the paper."""
+        smooth = _smoothed(found(), self.k1, self.k2)
+        offset = images.num_first
+        inverted = smooth[offset:].tocsc()
+        buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
+        for part in row_blocks(Q, rows):
+            block = overlap(smooth, inverted, part, shared, workers, by_product=True)
+            block *= np.float32(self.weight - 1)
+            with workers.products():
+                cosine = images.products(images.rows(part), offset, buffer)
+            cosine *= (self.weight * images.scale[offset:]).astype(np.float32)
+            block -= cosine
+            block += 1
+            yield block
+
 
 GRAPH = Graph()
 """The paper's settings for Market-1501."""
-
-
-def graph_blocks(
-    query: Embeddings,
-    gallery: Embeddings,
-    settings: Graph = GRAPH,
-    *,
-    memory_mb: float = 1000,
-    threads: int | None = None,
-    kernel: Kernel = "auto",
-    search: str = "own",
-    progress: bool = False,
-) -> Iterator[np.ndarray]:
-    """Re-ranked distances, one less the similarity of the paper, block of queries by block of queries.
-
-    Args:
-        query: (Q, D). Where both hold the same vectors they are one set.
-        gallery: (G, D).
-        settings: k1, k2 and lambda.
-        memory_mb: as in `k_reciprocal_blocks`.
-        threads: as there.
-        kernel: as there.
-        search: as there.
-        progress: as there.
-
-    Yields:
-        (rows, G) float32, small is near. The next block overwrites the one before.
-
-    Raises:
-        UsageError: arguments out of range, k1 that exceeds the images, a ceiling under what is needed.
-        EmbeddingsError: an empty set, unequal dimensions, a zero vector.
-        MissingDependencyError: numba or faiss was asked for and is not installed.
-    """
-    images = Joined.of(query, gallery, "cosine")
-    workers = Workers.choose(kernel, len(images), threads)
-    check_depth(settings.k1, settings.k2, settings.k1, len(images))
-    plan = plan_graph(images, settings.k1, settings.k2, memory_mb, workers)
-    found = partial(find_neighbours, images, settings.k1, workers, plan.rows, search=search, progress=progress)
-    return blocks_of_neighbours(images, len(query), settings, found, plan.rows, workers)
-
-
-def blocks_of_neighbours(
-    images: Joined, Q: int, settings: Graph, found: Callable[[], Neighbours], rows: int, workers: Workers
-) -> Iterator[np.ndarray]:
-    """The blocks of `graph_blocks`, `rows` queries each. `found` gives the neighbours when the first is asked for."""
-    smooth = _smoothed(found(), settings.k1, settings.k2)
-    offset = images.num_first
-    inverted = smooth[offset:].tocsc()
-    buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
-    for part in row_blocks(Q, rows):
-        block = overlap(smooth, inverted, part, shared, workers, by_product=True)
-        block *= np.float32(settings.weight - 1)
-        with workers.products():
-            cosine = images.products(images.rows(part), offset, buffer)
-        cosine *= (settings.weight * images.scale[offset:]).astype(np.float32)
-        block -= cosine
-        block += 1
-        yield block
 
 
 def _smoothed(found: Neighbours, k1: int, k2: int) -> sparse.csr_array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -24,7 +23,7 @@ from passerby.rerank.overlap import overlap
 from passerby.rerank.plans import Plan, check_depth, plan_k_reciprocal
 from passerby.rerank.reciprocal import averaged, neighbour_weights, positive
 
-__all__ = ["K_RECIPROCAL", "KReciprocal", "blocks_of_neighbours", "jaccard_distances", "k_reciprocal_blocks"]
+__all__ = ["K_RECIPROCAL", "KReciprocal", "jaccard_distances"]
 
 
 @dataclass(frozen=True)
@@ -73,69 +72,29 @@ class KReciprocal:
         unit = " of unit vectors" if self.distance == "cosine" else ""
         return f"k-reciprocal re-ranking, k1 {self.k1}, k2 {self.k2}, lambda {self.weight:g}, from {what}{unit}"
 
+    def plan(self, images: Joined, memory_mb: float, workers: Workers) -> Plan:
+        """Blocks under a ceiling, and what they will take; see `plan_k_reciprocal`."""
+        return plan_k_reciprocal(images, self.k1, self.k2, memory_mb, workers)
+
+    def blocks(
+        self, images: Joined, Q: int, found: Callable[[], Neighbours], rows: int, workers: Workers
+    ) -> Iterator[np.ndarray]:
+        """Re-ranked distances of the first Q images, `rows` a block; `found` gives the neighbours when the first is asked for."""
+        neighbours = found()
+        weights = _weights(images, neighbours, self, workers)
+        offset = images.num_first
+        inverted = weights[offset:].tocsc()
+        farthest = positive(neighbours.farthest)
+        buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
+        for part in row_blocks(Q, rows):
+            together = overlap(weights, inverted, part, shared, workers)
+            with workers.products():
+                block = _final(images, part, together, farthest, self, buffer)
+            yield block
+
 
 K_RECIPROCAL = KReciprocal()
 """The paper's settings for Market-1501."""
-
-
-def k_reciprocal_blocks(
-    query: Embeddings,
-    gallery: Embeddings,
-    settings: KReciprocal = K_RECIPROCAL,
-    *,
-    memory_mb: float = 1000,
-    threads: int | None = None,
-    kernel: Kernel = "auto",
-    search: str = "own",
-    progress: bool = False,
-) -> Iterator[np.ndarray]:
-    """Re-ranked distances, block of queries by block of queries.
-
-    Args:
-        query: (Q, D). Where both hold the same vectors they are one set, in which nothing stands twice.
-        gallery: (G, D).
-        settings: k1, k2, lambda and what goes in.
-        memory_mb: ceiling of working memory beyond the vectors, in 10^6 bytes.
-        threads: left out, all that the process may use.
-        kernel: "numba", "numpy" (the same distances but for rounding), or "auto".
-        search: who finds the candidates for neighbours: "own" or "faiss".
-        progress: show how far the work is.
-
-    Yields:
-        (rows, G) float32 distances, small is near, from 0 to 1. The next block overwrites the one before.
-
-    Raises:
-        UsageError: arguments out of range, k1 or k2 that exceed the images, a ceiling under what is needed.
-        EmbeddingsError: an empty set, unequal dimensions, a zero vector where a cosine is asked.
-        MissingDependencyError: numba or faiss was asked for and is not installed.
-    """
-    images = Joined.of(query, gallery, settings.distance)
-    workers = Workers.choose(kernel, len(images), threads)
-    plan = _checked_plan(images, settings, memory_mb, workers)
-    found = partial(find_neighbours, images, settings.depth, workers, plan.rows, search=search, progress=progress)
-    return blocks_of_neighbours(images, len(query), settings, found, plan.rows, workers)
-
-
-def _checked_plan(images: Joined, settings: KReciprocal, memory_mb: float, workers: Workers) -> Plan:
-    check_depth(settings.k1, settings.k2, settings.depth, len(images))
-    return plan_k_reciprocal(images, settings.k1, settings.k2, memory_mb, workers)
-
-
-def blocks_of_neighbours(
-    images: Joined, Q: int, settings: KReciprocal, found: Callable[[], Neighbours], rows: int, workers: Workers
-) -> Iterator[np.ndarray]:
-    """The blocks of `k_reciprocal_blocks`, `rows` queries each; `found` gives the neighbours at the first of them."""
-    neighbours = found()
-    weights = _weights(images, neighbours, settings, workers)
-    offset = images.num_first
-    inverted = weights[offset:].tocsc()
-    farthest = positive(neighbours.farthest)
-    buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
-    for part in row_blocks(Q, rows):
-        together = overlap(weights, inverted, part, shared, workers)
-        with workers.products():
-            block = _final(images, part, together, farthest, settings, buffer)
-        yield block
 
 
 def _weights(images: Joined, found: Neighbours, settings: KReciprocal, workers: Workers) -> sparse.csr_array:
@@ -188,21 +147,22 @@ def jaccard_distances(
         power: as in `KReciprocal`.
         memory_mb: ceiling of working memory beyond vectors and result, in 10^6 bytes.
         threads: left out, all that the process may use.
-        kernel: as in `k_reciprocal_blocks`.
-        search: as in `k_reciprocal_blocks`.
+        kernel: as in `rerank_blocks`.
+        search: as in `rerank_blocks`.
         progress: show how far the work is.
 
     Returns:
         (N, N) float32, symmetric, with stored zeros on its diagonal.
 
     Raises:
-        UsageError: see `k_reciprocal_blocks`.
-        EmbeddingsError: see `k_reciprocal_blocks`.
+        UsageError: see `rerank_blocks`.
+        EmbeddingsError: see `rerank_blocks`.
     """
     joined = Joined.of(images, images, distance)
     settings = KReciprocal(k1, k2, 0, power, distance)
     workers = Workers.choose(kernel, len(joined), threads)
-    plan = _checked_plan(joined, settings, memory_mb, workers)
+    check_depth(k1, k2, settings.depth, len(joined))
+    plan = settings.plan(joined, memory_mb, workers)
     found = find_neighbours(joined, settings.depth, workers, plan.rows, search=search, progress=progress)
     weights = _weights(joined, found, settings, workers)
     inverted = weights.tocsc()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import TypeAlias
@@ -14,20 +14,17 @@ from passerby.errors import EmbeddingsError, UsageError
 from passerby.metrics import MARKET1501, Convention, RetrievalScores, evaluate_distances, pool_queries
 from passerby.metrics.counting import Kernel
 from passerby.records import DISTRACTOR_PID, JUNK_PID
-from passerby.rerank import graph, k_reciprocal
-from passerby.rerank.graph import Graph, graph_blocks
+from passerby.rerank.graph import Graph
 from passerby.rerank.joined import Distance, Joined, Workers
-from passerby.rerank.k_reciprocal import K_RECIPROCAL, KReciprocal, k_reciprocal_blocks
+from passerby.rerank.k_reciprocal import K_RECIPROCAL, KReciprocal
 from passerby.rerank.neighbours import find_neighbours
-from passerby.rerank.plans import Plan, check_depth, plan_graph, plan_k_reciprocal
+from passerby.rerank.plans import Plan, check_depth
 
 __all__ = ["Method", "evaluate_reranked", "fitness", "predict", "rerank_blocks", "rerank_together", "rerank_top_k"]
 
 Method: TypeAlias = KReciprocal | Graph
-_FEW, _MANY = (
-    1 / 3,
-    2,
-)  # times the images of a person: outside, k1 leaves out most of a person's images or takes in other people's
+# Times the images of a person: outside, k1 leaves out most of a person's images or takes in other people's.
+_FEW, _MANY = 1 / 3, 2
 
 
 def rerank_blocks(
@@ -41,14 +38,30 @@ def rerank_blocks(
     search: str = "own",
     progress: bool = False,
 ) -> Iterator[np.ndarray]:
-    """Re-ranked distances by any method, block of queries by block of queries; see `k_reciprocal_blocks` and `graph_blocks`."""
-    if isinstance(method, Graph):
-        return graph_blocks(
-            query, gallery, method, memory_mb=memory_mb, threads=threads, kernel=kernel, search=search, progress=progress
-        )
-    return k_reciprocal_blocks(
-        query, gallery, method, memory_mb=memory_mb, threads=threads, kernel=kernel, search=search, progress=progress
+    """Re-ranked distances, block of queries by block of queries.
+
+    Args:
+        query: (Q, D). Where both hold the same vectors they are one set, in which nothing stands twice.
+        gallery: (G, D).
+        method: how to re-rank.
+        memory_mb: ceiling of working memory beyond the vectors, in 10^6 bytes.
+        threads: left out, all that the process may use.
+        kernel: "numba", "numpy" (the same distances but for rounding), or "auto".
+        search: who finds the candidates for neighbours: "own" or "faiss".
+        progress: show how far the work is.
+
+    Yields:
+        (rows, G) float32 distances, small is near. The next block overwrites the one before.
+
+    Raises:
+        UsageError: arguments out of range, k1 or k2 that exceed the images, a ceiling under what is needed.
+        EmbeddingsError: an empty set, unequal dimensions, a zero vector where a cosine is asked.
+        MissingDependencyError: numba or faiss was asked for and is not installed.
+    """
+    (blocks,) = rerank_together(
+        query, gallery, [method], memory_mb=memory_mb, threads=threads, kernel=kernel, search=search, progress=progress
     )
+    return blocks
 
 
 def rerank_together(
@@ -59,6 +72,7 @@ def rerank_together(
     memory_mb: float = 1000,
     threads: int | None = None,
     kernel: Kernel = "auto",
+    search: str = "own",
     progress: bool = False,
 ) -> list[Iterator[np.ndarray]]:
     """The blocks of several methods, each as `rerank_blocks` gives them, from neighbours that are found once.
@@ -67,44 +81,28 @@ def rerank_together(
         query: (Q, D).
         gallery: (G, D).
         methods: all by one distance.
-        memory_mb: as in `k_reciprocal_blocks`, of the method that needs most.
+        memory_mb: as in `rerank_blocks`, of the method that needs most.
         threads: as there.
         kernel: as there.
+        search: as there.
         progress: as there.
 
     Raises:
-        UsageError: methods by two distances; see `k_reciprocal_blocks`.
-        EmbeddingsError: see `k_reciprocal_blocks`.
+        UsageError: methods by two distances; see `rerank_blocks`.
+        EmbeddingsError: see `rerank_blocks`.
     """
-    distances: set[Distance] = {_distance(method) for method in methods}
+    distances: set[Distance] = {method.distance for method in methods}
     if len(distances) != 1:
         raise UsageError(f"{len(methods)} methods by {len(distances)} distances: neighbours that are found once need one.")
     images = Joined.of(query, gallery, distances.pop())
     workers = Workers.choose(kernel, len(images), threads)
-    depth = max(_depth(method) for method in methods)
+    depth = max(method.depth for method in methods)
     check_depth(max(m.k1 for m in methods), max(m.k2 for m in methods), depth, len(images))
-    plans = [_planner(method)(images, method.k1, method.k2, memory_mb, workers) for method in methods]
-    rows = min(plan.rows for plan in plans)
-    found = cache(partial(find_neighbours, images, depth, workers, rows, progress=progress))
-    made: list[Iterator[np.ndarray]] = []
-    for method in methods:
-        if isinstance(method, Graph):
-            made.append(graph.blocks_of_neighbours(images, len(query), method, found, rows, workers))
-        else:
-            made.append(k_reciprocal.blocks_of_neighbours(images, len(query), method, found, rows, workers))
-    return made
-
-
-def _distance(method: Method) -> Distance:
-    return "cosine" if isinstance(method, Graph) else method.distance
-
-
-def _depth(method: Method) -> int:
-    return method.k1 if isinstance(method, Graph) else method.depth
-
-
-def _planner(method: Method) -> Callable[..., Plan]:
-    return plan_graph if isinstance(method, Graph) else plan_k_reciprocal
+    rows = min(method.plan(images, memory_mb, workers).rows for method in methods)
+    found = partial(find_neighbours, images, depth, workers, rows, search=search, progress=progress)
+    if len(methods) > 1:  # one method lets its neighbours go as soon as it can
+        found = cache(found)
+    return [method.blocks(images, len(query), found, rows, workers) for method in methods]
 
 
 def predict(
@@ -122,8 +120,8 @@ def predict(
         UsageError: `memory_mb` is under what is needed.
         EmbeddingsError: sets that cannot be re-ranked.
     """
-    images = Joined.of(query, gallery, _distance(method))
-    return _planner(method)(images, method.k1, method.k2, memory_mb, Workers.choose(kernel, len(images), threads))
+    images = Joined.of(query, gallery, method.distance)
+    return method.plan(images, memory_mb, Workers.choose(kernel, len(images), threads))
 
 
 def evaluate_reranked(
@@ -156,13 +154,13 @@ def evaluate_reranked(
         memory_mb: ceiling of working memory beyond the vectors, in 10^6 bytes.
         threads: left out, all that the process may use.
         seed: of the draws of a single gallery shot.
-        kernel: as in `k_reciprocal_blocks`.
+        kernel: as in `rerank_blocks`.
         search: as there.
         progress: show how far the work is.
 
     Raises:
-        UsageError: see `k_reciprocal_blocks`; multi-query images and a convention that do not agree.
-        EmbeddingsError: see `k_reciprocal_blocks` and `metrics.evaluate`.
+        UsageError: see `rerank_blocks`; multi-query images and a convention that do not agree.
+        EmbeddingsError: see `rerank_blocks` and `metrics.evaluate`.
     """
     if (convention.multi_query != "none") != (multi_query is not None):
         raise UsageError(
@@ -235,7 +233,7 @@ def rerank_top_k(
         gallery: (G, D).
         k: 1 to G.
         method: how to re-rank.
-        memory_mb: as in `k_reciprocal_blocks`, like the rest.
+        memory_mb: as in `rerank_blocks`, like the rest.
         threads: as there.
         kernel: as there.
         search: as there.
@@ -245,8 +243,8 @@ def rerank_top_k(
         (Q, k) int64 gallery rows, nearest first, of equally near ones the first first; and (Q, k) float32 distances.
 
     Raises:
-        UsageError: k out of range; see `k_reciprocal_blocks`.
-        EmbeddingsError: see `k_reciprocal_blocks`.
+        UsageError: k out of range; see `rerank_blocks`.
+        EmbeddingsError: see `rerank_blocks`.
     """
     if not 1 <= k <= max(len(gallery), 1):
         raise UsageError(f"the nearest {k} of {len(gallery)} gallery images: 1 to {len(gallery)} can be had.")
