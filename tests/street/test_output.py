@@ -105,6 +105,25 @@ def test_a_killed_run_leaves_only_whole_images_and_goes_on(rendered, tmp_path):
     assert whole == files(rendered.folder)
 
 
+@pytest.mark.parametrize("crops", [0, 3], ids=["at the start", "on the way"])
+def test_ctrl_c_is_answered_once(tmp_path, crops):
+    out = tmp_path / "market"
+    words = ["street", "render", "--town", "market", "--ids", "30", "--views", "6", "--renderer", "numba", "--workers", "2"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "passerby", *words, "--out", str(out)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not (started := out.exists() and len(list(out.glob("*/[0-9]*.jpg"))) >= crops) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0 if crops else 0.5)  # the processes are importing
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of them
+    said = run.communicate(timeout=60)[1]
+    assert started and run.returncode == 130
+    assert [line for line in said.splitlines() if not line.startswith("render ")] == [
+        "passerby: interrupted; what was finished is kept"
+    ]
+
+
 def test_an_error_in_a_process_is_passed_on_as_one_line(tmp_path):
     (tmp_path / "query").write_text("in the way")
     (tmp_path / "bounding_box_test").write_text("in the way")

@@ -30,7 +30,7 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("demo", "the whole way on an input that needs no download: data, training, a number, pictures"),
     "data check": Verb("data_check", "name a data set, count it, and say what its evaluation will mean"),
     "data prepare": Verb("data_prepare", "convert a data set: MOT video to crops, any layout to Market layout or a manifest"),
-    "train": Verb("train", "train a recipe: baseline, camera-bn"),
+    "train": Verb("train", "train a recipe; alone it lists them"),
     "adapt": Verb("adapt", "fit a trained model to new cameras from unlabelled images, without training"),
     "embed": Verb("embed", "turn images into embeddings with a trained model"),
     "evaluate": Verb("evaluate", "Rank-1/5/10, mAP, mINP with their convention, per camera pair, with intervals"),

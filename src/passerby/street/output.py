@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -166,8 +169,6 @@ def _work(jobs: Sequence[_Job], said: Connection) -> None:
         said.send((type(error), str(error)))
     except OSError as error:
         said.send((DataError, f'"{error.filename or jobs[0].out}": {error.strerror or error}'))
-    except KeyboardInterrupt:
-        said.send(None)
 
 
 def _draw_apart(shares: Sequence[Sequence[_Job]], advance: Callable[[int], object]) -> None:
@@ -178,7 +179,7 @@ def _draw_apart(shares: Sequence[Sequence[_Job]], advance: Callable[[int], objec
     context = multiprocessing.get_context("spawn")
     running: dict[Connection, BaseProcess] = {}
     try:
-        with _single_threaded():
+        with _single_threaded(), _deaf_to_interrupts():
             for share in shares:
                 hears, speaks = context.Pipe(duplex=False)
                 process = context.Process(target=_work, args=(share, speaks), daemon=True)
@@ -225,6 +226,22 @@ class _single_threaded:  # noqa: N801 - reads as a verb phrase in `with`
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """New processes inside never see Ctrl-C, not even while they import: the terminal sends it to all, and one answer is enough.
+
+    The process that waits for them ends them. Outside the main thread nothing can be changed, and no interrupt arrives.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def preview(out: Path, crops: Sequence[Crop], people: int = 12, columns: int = 8, width: int = 64, height: int = 128) -> Path:
