@@ -13,7 +13,7 @@ from passerby.datasets.images import read_image
 from passerby.datasets.walking import image_files, shown
 from passerby.errors import DataError, MissingDependencyError, listing
 
-__all__ = ["VIDEO_SUFFIXES", "FrameSource", "frames", "open_frames"]
+__all__ = ["VIDEO_SUFFIXES", "FrameSource", "frames", "open_frames", "open_video"]
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 
@@ -45,7 +45,7 @@ def open_frames(path: Path) -> FrameSource:
         if not pictures:
             raise DataError(f'"{shown(path)}" holds no pictures that are named by their frame number, like 000001.jpg.')
         return FrameSource(path, read_image(pictures[min(pictures)]).size, max(pictures))
-    with _open_video(path) as container:
+    with open_video(path) as container:
         stream = container.streams.video[0]
         return FrameSource(path, (stream.width, stream.height), stream.frames or None)
 
@@ -70,7 +70,7 @@ def _decode(source: FrameSource, wanted: set[int]) -> Iterator[tuple[int, Image.
     if source.count is not None:
         _require(source, wanted, range(1, source.count + 1))
     number = 0
-    with _open_video(source.path) as container:
+    with open_video(source.path) as container:
         decoded = _guarded(container.decode(video=0), source.path)
         for number, frame in zip(range(1, last + 1), decoded, strict=False):
             if number in wanted:
@@ -100,7 +100,13 @@ def _numbered(folder: Path) -> dict[int, Path]:
     return {int(path.stem): path for path in image_files(folder) if path.stem.isascii() and path.stem.isdigit()}
 
 
-def _open_video(path: Path) -> Any:
+def open_video(path: Path) -> Any:
+    """Open a video file with PyAV; the container is closed by whoever asked.
+
+    Raises:
+        DataError: it is no video.
+        MissingDependencyError: PyAV is not installed.
+    """
     try:
         import av
         from av.error import FFmpegError
