@@ -6,6 +6,7 @@
     │   └── ImageError         one image cannot be decoded
     ├── EmbeddingsError        vectors that cannot be compared: NaN, zero, unequal dimensions         (exit 1)
     ├── ArtefactError          weights, checkpoints or an artefact folder that do not fit             (exit 1)
+    ├── GalleryError           a store that is damaged, gone, locked or made by another model         (exit 1)
     ├── TrainingError          a run that must not go on: the loss is NaN, the evaluation fails       (exit 1)
     └── MissingDependencyError an optional part of the installation is needed and absent              (exit 1)
 
@@ -21,6 +22,7 @@ __all__ = [
     "ArtefactError",
     "DataError",
     "EmbeddingsError",
+    "GalleryError",
     "ImageError",
     "MissingDependencyError",
     "PasserbyError",
@@ -57,6 +59,10 @@ class EmbeddingsError(PasserbyError):
 
 class ArtefactError(PasserbyError):
     """Weights, a checkpoint or an artefact folder that is damaged or belongs to something else."""
+
+
+class GalleryError(PasserbyError):
+    """A gallery that cannot be used as asked: damaged, gone, being written by another, or of another model."""
 
 
 class TrainingError(PasserbyError):
