@@ -16,7 +16,7 @@ from pathlib import Path
 from passerby.datasets.walking import shown
 from passerby.errors import DataError, UsageError
 
-__all__ = ["HALVES_NOTE", "Box", "Crop", "MotOptions", "choose_crops", "read_truth"]
+__all__ = ["HALVES_NOTE", "Box", "Crop", "MotOptions", "choose_crops", "parse_box", "read_truth"]
 
 HALVES_NOTE = (
     "one video has one camera: the first and second half of each track's lifetime stand in for two cameras, "
@@ -95,7 +95,7 @@ def read_truth(path: Path) -> list[Box]:
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         if not line.strip():
             continue
-        box = _parse(line, f'"{shown(path)}", line {number}')
+        box = parse_box(line, f'"{shown(path)}", line {number}')
         if (box.frame, box.track) in boxes and box.track >= 0:
             raise DataError(f'"{shown(path)}", line {number}: track {box.track} is twice in frame {box.frame}.')
         boxes[box.frame, box.track] = box
@@ -106,7 +106,12 @@ def read_truth(path: Path) -> list[Box]:
     return [boxes[key] for key in sorted(boxes) if key[1] >= 0]
 
 
-def _parse(line: str, where: str) -> Box:
+def parse_box(line: str, where: str) -> Box:
+    """One line of a MOT file; `where` is what an error calls it.
+
+    Raises:
+        DataError: it does not fit.
+    """
     try:
         values = [float(word) for word in line.replace(",", " ").split()]
     except ValueError:
