@@ -60,7 +60,8 @@ def test_video_writes_films_and_truth(capsys, tmp_path):
         (
             ("--town", "campos"),
             2,
-            'no town "campos". Did you mean "campus"? Allowed: arcade, campus, harbour, market, station, winter.',
+            'no town "campos". Did you mean "campus"? Allowed: arcade, campus, harbour, market, station, winter. '
+            "Or random-1, random-2, ...: towns put together by chance.",
         ),
         ((), 2, "--town is missing: give one of arcade, campus, harbour, market, station, winter, or --benchmark S."),
         (("--town", "campus", "--ids", "0"), 2, "--ids is 0: there must be at least one person to render."),
@@ -69,6 +70,22 @@ def test_video_writes_films_and_truth(capsys, tmp_path):
         (("--town", "campus", "--renderer", "cuda"), 2, 'renderer "cuda" is unknown. Allowed: auto, gl, numba.'),
         (("--benchmark", "XL"), 2, 'no Street-v1 size "XL". Allowed: S, M.'),
         (("--benchmark", "S", "--ids", "9"), 2, "--ids cannot be given with --benchmark: Street-v1 is fixed."),
+        (
+            ("--population", "house", "--ids", "9", "--size", "64x128"),
+            2,
+            "--ids, --size cannot be given with --population: who lives in it is fixed.",
+        ),
+        (
+            ("--population", "house", "--town", "campus"),
+            2,
+            "--town cannot be given with --population: it is rendered whole; look at one town by --town alone.",
+        ),
+        (("--population", "hose"), 2, 'no population "hose". Did you mean "house"? Allowed: house, house-large.'),
+        (
+            ("--population", "house", "--benchmark", "S"),
+            2,
+            "--benchmark and --population were both given: render one, then the other, into folders of their own.",
+        ),
     ],
 )
 def test_wrong_calls_of_render_are_one_line(capsys, tmp_path, words, status, text):

@@ -24,7 +24,8 @@ class Options:
     out: Path
     """New or empty folder, or the one of an earlier run of the same command."""
     town: str = ""
-    """arcade, campus, harbour, market, station or winter; `passerby street list` describes them."""
+    """arcade, campus, harbour, market, station or winter; `passerby street list` describes them; or random-1, random-2, ...:
+    towns put together by chance."""
     ids: int | None = None
     """How many people (200 where not given)."""
     views: int | None = None
@@ -33,6 +34,8 @@ class Options:
     """Who comes, and when (0 where not given)."""
     benchmark: str = ""
     """S or M: render Street-v1 instead, all towns or the one of --town, each in a folder of its own."""
+    population: str = ""
+    """house or house-large: render the people that the house model is trained on, 16 or 28 towns, all for training."""
     clouds: str = "none"
     """Also write each crop's coloured point cloud: none, obj, npz or both."""
     cloud_height: int = 128
@@ -52,8 +55,12 @@ class Options:
 def run(options: Options) -> None:
     """Render, and say what was made."""
     workers = options.workers or cores()
+    if options.benchmark and options.population:
+        raise UsageError("--benchmark and --population were both given: render one, then the other, into folders of their own.")
     if options.benchmark:
         done = _benchmark(options, workers)
+    elif options.population:
+        done = _population(options, workers)
     else:
         done = [_one_town(options, workers)]
     for made in done:
@@ -76,15 +83,35 @@ def cores() -> int:
 def _benchmark(options: Options, workers: int) -> list[Rendered]:
     from passerby.street.benchmark import render_benchmark
 
-    fixed = {"--ids": options.ids, "--views": options.views, "--seed": options.seed}
-    given = [flag for flag, value in fixed.items() if value is not None]
-    if given or options.clouds != "none" or options.size != "128x256":
-        extra = given + (["--clouds"] if options.clouds != "none" else []) + (["--size"] if options.size != "128x256" else [])
-        raise UsageError(f"{', '.join(extra)} cannot be given with --benchmark: Street-v1 is fixed.")
+    _only_fixed(options, "--benchmark: Street-v1 is fixed.")
     towns = (options.town,) if options.town else ()
     return render_benchmark(
         options.benchmark, options.out, towns=towns, renderer=options.renderer, workers=workers, sheets=options.preview
     )
+
+
+def _population(options: Options, workers: int) -> list[Rendered]:
+    from passerby.street.populations import render_population
+
+    _only_fixed(options, "--population: who lives in it is fixed.")
+    if options.town or options.preview:
+        extra = "--town" if options.town else "--preview"
+        raise UsageError(f"{extra} cannot be given with --population: it is rendered whole; look at one town by --town alone.")
+    return render_population(options.population, options.out, renderer=options.renderer, workers=workers)
+
+
+def _only_fixed(options: Options, why: str) -> None:
+    """Refuse what would make another set of a fixed one."""
+    given = {
+        "--ids": options.ids is not None,
+        "--views": options.views is not None,
+        "--seed": options.seed is not None,
+        "--clouds": options.clouds != "none",
+        "--size": options.size != "128x256",
+    }
+    extra = [flag for flag, was in given.items() if was]
+    if extra:
+        raise UsageError(f"{', '.join(extra)} cannot be given with {why}")
 
 
 def _one_town(options: Options, workers: int) -> Rendered:

@@ -13,11 +13,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.random import RandomState
 
-from passerby.errors import UsageError, nearest
 from passerby.street.backdrop import Block
 from passerby.street.cameras import Camera, Detector, Response
 from passerby.street.furniture import Thing
 from passerby.street.places import Place, Wall
+from passerby.street.random_styles import style_of
 from passerby.street.render import Light
 from passerby.street.seeds import stream
 from passerby.street.styles import TOWNS, TownStyle
@@ -202,14 +202,12 @@ def make_town(name: str) -> Town:
     """Build a town; always the same one.
 
     Args:
-        name: a key of `TOWNS`.
+        name: a key of `TOWNS`, or ``random-N``.
 
     Raises:
         UsageError: there is no such town.
     """
-    if name not in TOWNS:
-        raise UsageError(f'no town "{name}". {nearest(name, TOWNS)}')
-    style = TOWNS[name]
+    style = style_of(name)
     places = tuple(_make_place(name, style, number) for number in range(style.places))
     cameras = tuple(_make_camera(name, style, camid, places[camid % len(places)]) for camid in range(style.cameras))
     lights = {place.name: _make_light(name, style, number) for number, place in enumerate(places)}
