@@ -23,8 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from passerby.embedder import Embedder, EmbeddingRule, embedder_for
-from passerby.errors import ArtefactError, PasserbyError, listing, nearest
+from passerby.errors import ArtefactError, PasserbyError, UsageError, listing, nearest
 from passerby.files import write_json
+from passerby.models.exported_files import exported_files, is_exported, read_export
 from passerby.models.norms.replacing import camera_norms, use_camera_norms
 from passerby.models.norms.statistics import CameraStatistics
 from passerby.points import CloudPreprocess
@@ -44,6 +45,7 @@ __all__ = [
     "read_cameras",
     "read_description",
     "save_artefact",
+    "to_dict",
 ]
 
 WEIGHTS_FILE = "model.safetensors"
@@ -138,7 +140,7 @@ def save_artefact(
             statistics.save(temporary / CAMERAS_FILE)
             written = replace(written, cameras_sha256=_sha256(temporary / CAMERAS_FILE))
         try:
-            write_json(temporary / DESCRIPTION_FILE, {"format": FORMAT, **_plain(written)})
+            write_json(temporary / DESCRIPTION_FILE, to_dict(written))
         except (TypeError, ValueError) as error:
             raise ArtefactError(f"the description of {target.name} cannot be written as JSON: {error}.") from error
         temporary.chmod(0o755)
@@ -182,9 +184,10 @@ def _swap(temporary: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _plain(facts: Artefact) -> dict[str, Any]:
+def to_dict(facts: Artefact) -> dict[str, Any]:
+    """The content of ``passerby.json``."""
     simple = {f.name: getattr(facts, f.name) for f in fields(facts)}
-    return {**simple, "preprocess": facts.preprocess.to_dict(), "rule": asdict(facts.rule)}
+    return {"format": FORMAT, **simple, "preprocess": facts.preprocess.to_dict(), "rule": asdict(facts.rule)}
 
 
 def read_artefact(path: str | os.PathLike[str]) -> tuple[Artefact, dict[str, Tensor]]:
@@ -217,13 +220,10 @@ def read_cameras(path: str | os.PathLike[str]) -> CameraStatistics | None:
     Raises:
         ArtefactError: see `read_artefact`.
     """
-    facts, file = read_description(path), Path(path) / CAMERAS_FILE
+    facts = read_description(path)
     if not facts.cameras:
         return None
-    if not file.is_file():
-        raise ArtefactError(f"{path} lacks {CAMERAS_FILE}: the artefact is incomplete; copy the whole folder again.")
-    _check_sha256(file, facts.cameras_sha256)
-    return CameraStatistics.read(file, [str(camera["name"]) for camera in facts.cameras])
+    return _statistics(Path(path), facts)
 
 
 def _check_sha256(file: Path, told: str) -> None:
@@ -236,12 +236,15 @@ def _check_sha256(file: Path, told: str) -> None:
 
 
 def read_description(path: str | os.PathLike[str]) -> Artefact:
-    """Read and check what an artefact says of itself; its weights are not opened.
+    """Read and check what an artefact, or a file that was exported from one, says of itself; its weights are not opened.
 
     Raises:
         ArtefactError: no artefact, a damaged description, or a newer format.
     """
     folder = Path(path)
+    exported = _exported_file(folder)
+    if exported is not None:
+        return _checked(exported, read_export(exported).artefact)
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
         if (folder / "artefact" / DESCRIPTION_FILE).is_file():
@@ -254,6 +257,21 @@ def read_description(path: str | os.PathLike[str]) -> Artefact:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ArtefactError(f"{path} is no JSON: {error}.") from error
+    return _checked(path, content)
+
+
+def _exported_file(path: Path) -> Path | None:
+    """The file itself, or the only one of a folder that holds no artefact; None for an artefact."""
+    if is_exported(path):
+        return path
+    found = [] if (path / DESCRIPTION_FILE).is_file() else exported_files(path)
+    if len(found) > 1:
+        raise ArtefactError(f"{path} holds several exported networks: give one of {listing(found)}.")
+    return found[0] if found else None
+
+
+def _checked(path: Path, content: Any) -> Artefact:
+    content = dict(content) if isinstance(content, Mapping) else content
     number = content.pop("format", None) if isinstance(content, dict) else None
     if not isinstance(number, int):
         raise ArtefactError(f'{path} is no description of an artefact: it lacks the entry "format".')
@@ -298,10 +316,10 @@ def load(
     camera_agnostic: bool = False,
     without_statistics: bool = False,
 ) -> Embedder:
-    """Load an artefact, ready to embed images.
+    """Load an artefact, or a file that `passerby export` made of one, ready to embed images.
 
     Args:
-        path: the artefact folder.
+        path: the artefact folder, or an exported file. A folder with one exported file and no artefact stands for that file.
         device: ``auto`` is CUDA where there is one, else the CPU.
         precision: of the forward pass: ``fp32``, ``bf16`` or ``fp16``.
         rule: how outputs become vectors; None takes the artefact's own.
@@ -316,6 +334,12 @@ def load(
         UsageError: a device that is not there, or no statistics of a whole set for `camera_agnostic`.
         ArtefactError: see `read_artefact`; or a network that this passerby does not know, or weights that do not fit it.
     """
+    exported = _exported_file(Path(path))
+    if exported is not None:
+        return _load_exported(
+            exported, device=device, precision=precision, rule=rule, batch_size=batch_size, workers=workers,
+            camera_agnostic=camera_agnostic, without_statistics=without_statistics,
+        )  # fmt: skip
     device = resolve_device(device)
     facts, weights = read_artefact(path)
     try:
@@ -340,6 +364,42 @@ def load(
         facts=_meta(facts, cameras is not None), cameras=cameras, camera_agnostic=camera_agnostic,
         without_statistics=without_statistics,
     )  # fmt: skip
+
+
+def _load_exported(
+    path: Path, *, device: torch.device | str, precision: str, rule: EmbeddingRule | None, batch_size: int, workers: int | None,
+    camera_agnostic: bool, without_statistics: bool,
+) -> Embedder:  # fmt: skip
+    from passerby.models.exported import open_exported
+
+    export = read_export(path)
+    facts = _checked(path, export.artefact)
+    rule = rule or facts.rule
+    if rule.kind != export.kind:
+        raise UsageError(f"{path} gives the {export.kind}, not the {rule.kind}: export it again from an artefact with that rule.")
+    if str(device) not in ("auto", "cpu") or precision != "fp32":
+        raise UsageError(
+            f"{path} was exported as {export.precision} for the CPU: leave device ({device}) and precision ({precision}) as they "
+            "are, or load the artefact itself."
+        )
+    if without_statistics and export.layers:
+        raise UsageError(f"{path} takes the statistics of cameras as an input: it cannot be used without them.")
+    cameras = _statistics(path.parent, facts) if export.layers else None
+    name = {"camera_statistics": facts.cameras_sha256[:12]} if export.layers or export.camera else {}
+    return embedder_for(facts.preprocess)(
+        open_exported(path, export), facts.preprocess, rule, device="cpu", batch_size=batch_size, workers=workers,
+        facts={**_meta(facts, False), **name, "exported": f"{export.to} {export.precision}"}, cameras=cameras,
+        camera_agnostic=camera_agnostic,
+    )  # fmt: skip
+
+
+def _statistics(folder: Path, facts: Artefact) -> CameraStatistics:
+    """Of the cameras that `facts` names, from the file beside the description or the exported network."""
+    file = folder / CAMERAS_FILE
+    if not file.is_file():
+        raise ArtefactError(f"{folder} lacks {CAMERAS_FILE}: the artefact is incomplete; copy the whole folder again.")
+    _check_sha256(file, facts.cameras_sha256)
+    return CameraStatistics.read(file, [str(camera["name"]) for camera in facts.cameras])
 
 
 def _meta(facts: Artefact, adapted: bool) -> dict[str, Any]:

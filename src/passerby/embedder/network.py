@@ -102,9 +102,20 @@ class Embedder:
         self._ready = 1 if on_cpu else 3
         self.facts = dict(facts or {})
         self.model = model.to(self.device)
+        self._takes_pixels = bool(getattr(model, "takes_pixels", False))  # an exported network with its own normalisation
+        if self._takes_pixels and rule.compound:
+            raise UsageError(
+                "compound scales resize normalised images, and this network normalises inside: leave compound off, or export it "
+                "with inputs normalised."
+            )
         self.cameras, self.camera_agnostic, self.without_statistics = cameras, camera_agnostic, without_statistics
         self._settle_cameras()
         self._settle_scales()
+
+    @property
+    def computes_in(self) -> str:
+        """Precision of the vectors: that of the forward pass, or what an exported network was made in (``int8`` too)."""
+        return getattr(self.model, "precision", self.precision)
 
     @property
     def dim(self) -> int:
@@ -180,7 +191,7 @@ class Embedder:
             size = _scaled(self.preprocess.size, scale)
             try:
                 with torch.inference_mode(), blended():
-                    self.model(torch.zeros(1, 3, *size, device=self.device))
+                    self.model(torch.zeros(1, 3, *size, device=self.device, dtype=torch.uint8 if self._takes_pixels else None))
             except _SIZE_ERRORS as error:
                 reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
                 raise UsageError(
@@ -247,7 +258,7 @@ class Embedder:
         """Room for one batch, a tensor a scale, and the tasks that fill it."""
         # On a CPU the threads normalise too, a few images at a time: the intermediate results of a whole batch are so large that
         # the system would hand out and take back their pages in every batch. A GPU gets the uint8, a quarter of the bytes.
-        dtype = torch.float32 if self.device.type == "cpu" else torch.uint8
+        dtype = torch.float32 if self.device.type == "cpu" and not self._takes_pixels else torch.uint8
         scales = [torch.empty(len(batch), *own.size, 3, dtype=dtype).permute(0, 3, 1, 2) for own in self._sizes]
         starts = range(0, len(batch), _SLICE)
         return scales, [pool.submit(self._fill, batch[start : start + _SLICE], scales, start) for start in starts]
@@ -321,7 +332,7 @@ class Embedder:
 
     def _floats(self, batch: Tensor) -> Tensor:
         batch = batch.to(self.device, non_blocking=True)
-        return batch if batch.is_floating_point() else normalise(batch, self.preprocess)
+        return batch if batch.is_floating_point() or self._takes_pixels else normalise(batch, self.preprocess)
 
     def _normalised(self, total: Tensor) -> Tensor:
         if not self.rule.normalise:

@@ -108,7 +108,7 @@ def embed(
 
 def _facts(embedder: Embedder, meta: Mapping[str, Any]) -> dict[str, Any]:
     """What stays with the vectors: facts about the model and about the data, and the notes of both."""
-    how = {"precision": embedder.precision, "rule": {**asdict(embedder.rule), "scales": list(embedder.rule.scales)}}
+    how = {"precision": embedder.computes_in, "rule": {**asdict(embedder.rule), "scales": list(embedder.rule.scales)}}
     notes = list(dict.fromkeys([*embedder.facts.get("notes", ()), *meta.get("notes", ())]))
     return {**embedder.facts, **how, **meta, "notes": notes}
 

@@ -178,7 +178,7 @@ class _Layer(nn.Module):
         if self.points:
             # Points that were sampled once stand in the order of sampling, and sampling them anew gives the first of them.
             picks = (
-                torch.arange(self.points, device=xyz.device).expand(len(xyz), -1)
+                torch.arange(self.points, device=xyz.device).expand(xyz.shape[0], -1)
                 if sampled
                 else farthest_points(xyz, self.points)
             )

@@ -164,7 +164,7 @@ class EdgeConv(nn.Module):
             _follow(norm, (sign * mean + centre).detach(), var.detach() * (count / max(1, count - 1)))
         else:
             mean, var = sign * (norm.running_mean - centre), norm.running_var
-        found.append((mean.expand(len(total), 1, -1), var.expand(len(total), 1, -1)))
+        found.append((mean.expand(total.shape[0], 1, -1), var.expand(total.shape[0], 1, -1)))
         return torch.cat([mean for mean, _ in found], -1), torch.cat([var for _, var in found], -1).clamp(min=0)
 
 
@@ -241,6 +241,6 @@ def grouped(scales: Sequence[GroupedMlp], xyz: Tensor, centres: Tensor) -> list[
     """The members of the balls of several scales around the same centres, (B, S, samples) each."""
     radii = [scale.radius for scale in scales if scale.radius is not None]
     if not radii:
-        everybody = torch.arange(xyz.shape[1], device=xyz.device).expand(len(xyz), 1, -1)
+        everybody = torch.arange(xyz.shape[1], device=xyz.device).expand(xyz.shape[0], 1, -1)
         return [everybody.contiguous() for _ in scales]
     return ball_query(xyz, centres, radii, [scale.samples for scale in scales])

@@ -2,7 +2,7 @@
 
 Indices carry no gradient and are exact in their rules; the rest is differentiable. Everything runs on any device: in plain torch,
 a part of the batch at a time, and on CPUs in loops of machine code, which never hold a matrix of distances or the (B, N, k, D)
-tensor of all edges.
+tensor of all edges. While a network is traced for export, `point_traced` computes the same in a form that a graph can hold.
 
 Source: the rules are those of PointNet++ (Qi et al. 2017) and OG-Net (Zheng et al. 2022): sampling begins at point 0 and never
 takes a point within 0.0316 m of the origin; a ball holds the first points in index order.
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from passerby.errors import UsageError
+from passerby.models import point_traced
 
 __all__ = ["NEAR_ORIGIN", "ball_query", "edge_sums", "farthest_points", "gather", "k_nearest"]
 
@@ -47,6 +48,8 @@ def k_nearest(points: Tensor, k: int) -> Tensor:
     if not 1 <= k <= N:
         raise UsageError(f"{k} nearest neighbours of {N} points: k must be 1 to the number of points of a cloud. Lower k.")
     points = points.detach()
+    if torch.jit.is_tracing():
+        return point_traced.nearest(points, k)
     if points.device.type == "cpu" and C <= _FEW_CHANNELS:
         from passerby.models.point_kernels import CHUNK, nearest
 
@@ -88,6 +91,8 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
     if not 1 <= count <= N:
         raise UsageError(f"{count} of {N} points cannot be sampled: give clouds of more points, or lower the number of samples.")
     points = points.detach()
+    if torch.jit.is_tracing():
+        return point_traced.farthest(points, count, NEAR_ORIGIN)
     if points.device.type == "cpu":
         from passerby.models.point_kernels import farthest
 
@@ -135,6 +140,8 @@ def ball_query(points: Tensor, centres: Tensor, radii: Sequence[float], samples:
             f"balls of radii {list(radii)} with {list(samples)} samples: give one number of samples a radius, all above 0."
         )
     points, centres = points.detach(), centres.detach()
+    if torch.jit.is_tracing():
+        return point_traced.balls(points, centres, radii, samples)
     (B, S, _), total = centres.shape, sum(samples)
     if points.device.type != "cpu":
         return [_balls_of(points.float(), centres.float(), radius, count) for radius, count in zip(radii, samples, strict=True)]
@@ -174,6 +181,8 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
         (B, ..., D).
     """
     flat = index.reshape(len(index), -1)
+    if torch.jit.is_tracing():
+        return point_traced.rows_of(values, flat).view(values.shape[0], *index.shape[1:], values.shape[2])
     return _Gather.apply(values, flat).view(*index.shape, values.shape[-1])  # pyright: ignore
 
 
@@ -187,6 +196,8 @@ def edge_sums(values: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         Three (B, N, D) tensors. The gradient of a maximum goes to the first neighbour that has it.
     """
+    if torch.jit.is_tracing():
+        return point_traced.edge_reductions(values, index)
     return _EdgeSums.apply(values, index)  # pyright: ignore
 
 

@@ -86,7 +86,7 @@ class BatchInstanceNorm2d(nn.Module):
         if type(self.batch) is not nn.BatchNorm2d:  # one that sees the batches of all processes
             return self._of_parts(x)
         wide = x if x.dtype == torch.float64 else x.float()
-        own_mean, own_var = _Moments.apply(wide)  # pyright: ignore[reportGeneralTypeIssues]
+        own_mean, own_var = _moments(wide)
         mean, var = self._batch_moments(own_mean, own_var, x.shape[2] * x.shape[3])
         batch_scale, batch_shift = _affine(mean, var, self.batch.eps, self.batch.weight, self.batch.bias)
         own_scale, own_shift = _affine(own_mean, own_var, self.batch.eps, self.instance.weight, self.instance.bias)
@@ -132,7 +132,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape and type."""
         wide = input if input.dtype == torch.float64 else input.float()
-        scale, shift = _affine(*_Moments.apply(wide), self.eps, self.weight, self.bias)  # pyright: ignore
+        scale, shift = _affine(*_moments(wide), self.eps, self.weight, self.bias)
         return torch.addcmul(shift[:, :, None, None], wide, scale[:, :, None, None]).to(input.dtype)
 
 
@@ -142,8 +142,7 @@ class _Moments(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        mean = x.mean((2, 3))
-        var = (x - mean[:, :, None, None]).square_().mean((2, 3))
+        mean, var = _plain_moments(x)
         ctx.save_for_backward(x, mean)
         return mean, var
 
@@ -154,6 +153,16 @@ class _Moments(torch.autograd.Function):
         slope = to_var * (2 / pixels)
         level = to_mean / pixels - slope * mean
         return torch.addcmul(level[:, :, None, None], x, slope[:, :, None, None])
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of every image and channel; a graph that is traced for export cannot hold a `Function`."""
+    return _plain_moments(x) if torch.jit.is_tracing() else _Moments.apply(x)  # pyright: ignore
+
+
+def _plain_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    mean = x.mean((2, 3))
+    return mean, (x - mean[:, :, None, None]).square_().mean((2, 3))
 
 
 def _affine(mean: Tensor, var: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, Tensor]:

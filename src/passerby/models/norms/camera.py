@@ -34,6 +34,7 @@ __all__ = [
     "CameraGroups",
     "blended",
     "fed",
+    "fed_statistics",
     "normalised_by_camera",
     "observed",
     "survivors",
@@ -182,6 +183,13 @@ def fed(statistics: CameraStatistics, cameras: Tensor | Sequence[int]) -> Any:
         cameras: (B,) rows of `statistics`.
     """
     return _from(_Fed(statistics, torch.as_tensor(cameras)))
+
+
+def fed_statistics() -> tuple[CameraStatistics, Tensor] | None:
+    """What `fed` gives here and now: the statistics and the row of each image; None outside of it. For networks without norms of
+    their own, such as exported ones."""
+    source = _SOURCE.get()
+    return (source.statistics, source.cameras) if isinstance(source, _Fed) else None
 
 
 def observed(observations: Observations, given: CameraStatistics | None = None, cameras: Tensor | Sequence[int] = ()) -> Any:

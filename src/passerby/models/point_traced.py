@@ -1,0 +1,73 @@
+"""The point operations in a form that a graph can hold: plain tensor operations of any batch size and number of points.
+
+`point_ops` takes these while a network is traced for export. They are slower and need more memory, and their results are those of
+the loops but for the order of neighbours that are exactly as far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["balls", "edge_reductions", "farthest", "nearest", "rows_of"]
+
+_FAR = 1e10
+
+
+def nearest(points: Tensor, k: int) -> Tensor:
+    """(B, N, C) -> (B, N, k) int64, the point itself first."""
+    centred = points - points.mean(1, keepdim=True)
+    squares = centred.square().sum(-1)
+    distances = squares[:, None] + squares[:, :, None] - 2 * centred @ centred.mT
+    order = torch.arange(points.shape[1], device=points.device)
+    own = (order[:, None] == order)[None]
+    return distances.masked_fill(own, -_FAR).topk(k, dim=-1, largest=False, sorted=True).indices
+
+
+def farthest(points: Tensor, count: int, near_origin: float) -> Tensor:
+    """(B, N, 3) -> (B, count) int64 in the order of picking."""
+    return _farthest(points, count, near_origin)
+
+
+@torch.jit.script_if_tracing
+def _farthest(points: Tensor, count: int, near_origin: float) -> Tensor:
+    hidden = points.square().sum(-1) <= near_origin
+    left = torch.full_like(points[:, :, 0], 1e10).masked_fill(hidden, -1.0)
+    pick = torch.zeros_like(left[:, :1], dtype=torch.int64)
+    picks = pick
+    for _ in range(count - 1):
+        place = points.gather(1, pick[:, :, None].expand(-1, 1, 3))
+        left = torch.minimum(left, (points - place).square().sum(-1))
+        best, first = left.max(1, keepdim=True)
+        pick = torch.where(best > -1.0, first, torch.zeros_like(first))
+        picks = torch.cat([picks, pick], 1)
+    return picks
+
+
+def balls(points: Tensor, centres: Tensor, radii: Sequence[float], samples: Sequence[int]) -> list[Tensor]:
+    """(B, N, 3) points, (B, S, 3) centres -> one (B, S, samples) int64 tensor a radius."""
+    squares = sum((centres[:, :, None, c] - points[:, None, :, c]).square() for c in range(3))
+    order = torch.arange(points.shape[1], device=points.device)
+    beyond = torch.zeros_like(order).sum() + points.shape[1]
+    found = []
+    for radius, count in zip(radii, samples, strict=True):
+        inside = torch.where(squares < radius * radius, order, beyond)  # pyright: ignore[reportOperatorIssue]
+        first = inside.topk(count, dim=-1, largest=False, sorted=True).values
+        head = first[:, :, :1]
+        head = torch.where(head == beyond, torch.zeros_like(head), head)
+        found.append(torch.where(first == beyond, head, first))
+    return found
+
+
+def rows_of(values: Tensor, index: Tensor) -> Tensor:
+    """(B, N, D) values, (B, M) int64 -> (B, M, D)."""
+    start = torch.arange(values.shape[0], device=values.device)[:, None] * values.shape[1]
+    return values.reshape(-1, values.shape[2])[(index + start).reshape(-1)].view(values.shape[0], -1, values.shape[2])
+
+
+def edge_reductions(values: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, N, D) values, (B, N, k) int64 -> maximum, sum and sum of squares over the neighbours."""
+    edges = rows_of(values, index.flatten(1)).unflatten(1, (-1, index.shape[2]))
+    return edges.amax(2), edges.sum(2), edges.square().sum(2)
