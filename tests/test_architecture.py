@@ -18,11 +18,12 @@ FLOORS = [
     {"training"},
     {"embedder"},
     {"artefact"},
-    {"validation"},
+    {"validation", "export", "importing"},
     {"running"},
     {"recipes"},
     {"gallery", "video"},
-    {"plots", "report"},
+    {"plots"},
+    {"report"},
     {"web", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -7,7 +7,7 @@ from PIL import Image
 
 from passerby.errors import DataError, UsageError
 from passerby.plots import plot_curves
-from passerby.plots.curves import _short_names
+from passerby.plots.curves import short_names
 
 
 def write_run(folder: Path, epochs: int = 3, *, parts: bool = True, evaluation: bool = True) -> Path:
@@ -67,8 +67,8 @@ def test_a_run_of_one_epoch_is_a_picture_too(tmp_path: Path):
 
 
 def test_names_are_as_short_as_they_can_be():
-    assert _short_names([Path("/runs/a"), Path("/runs/b")]) == ["a", "b"]
-    assert _short_names([Path("/one/run"), Path("/two/run")]) == ["one/run", "two/run"]
+    assert short_names([Path("/runs/a"), Path("/runs/b")]) == ["a", "b"]
+    assert short_names([Path("/one/run"), Path("/two/run")]) == ["one/run", "two/run"]
 
 
 def test_what_cannot_be_drawn(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""`passerby demo`: the whole way on the rendered street: people, a check, training, vectors, a number, pictures."""
+"""`passerby demo`: the whole way on the rendered street: people, a check, training, vectors, a number, pictures, a page."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Options:
 @contextmanager
 def _stage(number: int, what: str) -> Iterator[None]:
     started = time.monotonic()
-    print(f"[{number}/6] {what} ...", flush=True)
+    print(f"[{number}/7] {what} ...", flush=True)
     yield
-    print(f"[{number}/6] {what}: {time.monotonic() - started:.1f} s", flush=True)
+    print(f"[{number}/7] {what}: {time.monotonic() - started:.1f} s", flush=True)
 
 
 @contextmanager
@@ -103,6 +103,8 @@ def run(options: Options) -> None:
         scores, plain = evaluate(query, gallery), _histogram_scores(data)
     with _stage(6, "draw pictures"):
         _pictures(out, query, gallery, scores, f"baseline ({_start(config)}) on the rendered street, {options.town}")
+    with _stage(7, "write the report"):
+        _report(options, scores, plain)
     _tell(options, data, scores, plain, time.monotonic() - started)
 
 
@@ -180,6 +182,17 @@ def _pictures(out: Path, query: Embeddings, gallery: Embeddings, scores: Retriev
     plot_curves([out / "run"], out / "curves.png", title=title)
 
 
+def _report(options: Options, scores: RetrievalScores, plain: RetrievalScores) -> None:
+    from passerby.report import read_run, write_report
+
+    out = options.out
+    run = read_run(out / "run", name="network", embeddings=out / "embeddings", images=out / "data")
+    write_report(
+        [run], out / "report.html", convention=scores.convention, references={"colour histogram": plain},
+        title=f"passerby demo: rendered people of the town {options.town}",
+    )  # fmt: skip
+
+
 def _tell(options: Options, data: ReidData, scores: RetrievalScores, plain: RetrievalScores, seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -197,6 +210,7 @@ def _tell(options: Options, data: ReidData, scores: RetrievalScores, plain: Retr
     for note in data.notes:
         console.print(f"note: {note}", soft_wrap=True, highlight=False)
     files = {
+        "the report": "report.html",
         "what was found": "ranking.png",
         "how it learned": "curves.png",
         "the trained model": "run/artefact",
@@ -204,7 +218,7 @@ def _tell(options: Options, data: ReidData, scores: RetrievalScores, plain: Retr
     }
     for what, name in files.items():
         console.print(f"{what + ':':20} {out / name}", soft_wrap=True, highlight=False)
-    console.print(f"{seconds:.0f} s in all. Open {out / 'ranking.png'} first.", soft_wrap=True, highlight=False)
+    console.print(f"{seconds:.0f} s in all. Open {out / 'report.html'} first.", soft_wrap=True, highlight=False)
     if options.json is not None:
         facts: dict[str, Any] = {name: row.to_dict() for name, row in zip(("network", "histogram"), found.values(), strict=True)}
         write_json(options.json, {"out": str(out), "seconds": round(seconds, 1), "notes": list(data.notes), **facts})

@@ -12,7 +12,7 @@ import tyro
 
 from passerby.errors import UsageError, listing
 
-__all__ = ["Options", "run"]
+__all__ = ["Options", "image_folder", "run"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def run(options: Options) -> None:
         raise UsageError(f"--each is {options.each}, but it acts only without --queries. Leave one out.")
     convention = resolve(options.convention)
     query, gallery = Embeddings.load(options.query), Embeddings.load(options.gallery)
-    folder = _image_folder(options.images, [str(name) for part in (query, gallery) for name in part.names])
+    folder = image_folder(options.images, [str(name) for part in (query, gallery) for name in part.names])
     scores = plot_ranking(
         query, gallery, folder, options.out, convention=convention, names=options.queries, each=options.each, top=options.top,
         junk=options.junk, title=options.title, dpi=options.dpi,
@@ -72,7 +72,7 @@ def run(options: Options) -> None:
         write_json(options.json, {"picture": str(options.out), "drawn": drawn, **scores.to_dict()})
 
 
-def _image_folder(given: Path, names: Sequence[str]) -> Path:
+def image_folder(given: Path, names: Sequence[str]) -> Path:
     """The folder at or below `given` that holds the images `names`: embed names images below the innermost common folder.
 
     Raises:

@@ -15,7 +15,7 @@ from passerby.errors import EmbeddingsError, UsageError
 from passerby.metrics.conventions import MARKET1501, Convention
 from passerby.records import DISTRACTOR_PID, JUNK_PID
 
-__all__ = ["FALSE_POSITIVE_RATES", "Verification", "inverted_tpr_at_fpr", "tpr_at_fpr", "verify"]
+__all__ = ["FALSE_POSITIVE_RATES", "Verification", "inverted_tpr_at_fpr", "roc", "tpr_at_fpr", "valid_pairs", "verify"]
 
 FALSE_POSITIVE_RATES = (1e-4, 1e-3, 1e-2)
 """The rates of the published tables."""
@@ -111,6 +111,58 @@ def inverted_tpr_at_fpr(
     return tuple(float(true_rate[np.argmin(np.abs(false_rate - rate))]) for rate in rates)
 
 
+def valid_pairs(query: Embeddings, gallery: Embeddings, convention: Convention = MARKET1501) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine similarity of every pair that counts, and whether it shows one person.
+
+    Args:
+        query: (Q, D).
+        gallery: (G, D).
+        convention: says whether junk, distractors, and pairs of one person in one camera count.
+
+    Returns:
+        (P,) float32 similarities and (P,) bool.
+
+    Raises:
+        EmbeddingsError: vectors that cannot be compared.
+        UsageError: more pairs than memory should hold.
+    """
+    if len(query) * len(gallery) > _MOST_PAIRS:
+        raise UsageError(
+            f"{len(query)} queries x {len(gallery)} gallery images are more than {_MOST_PAIRS:,} pairs: verify a part of them."
+        )
+    if query.dim != gallery.dim:
+        raise EmbeddingsError(f"queries have {query.dim} dimensions, the gallery {gallery.dim}: one model must make both.")
+    first = (query.vectors / query.unit_lengths("query vectors")[:, None]).astype(np.float32)
+    second = (gallery.vectors / gallery.unit_lengths("gallery vectors")[:, None]).astype(np.float32)
+    same = query.pids[:, None] == gallery.pids[None, :]
+    valid = np.ones_like(same)
+    if convention.junk == "drop":
+        valid &= gallery.pids != JUNK_PID
+    if convention.distractors == "drop":
+        valid &= gallery.pids != DISTRACTOR_PID
+    if convention.same_camera == "drop":
+        valid &= ~(same & (query.camids[:, None] == gallery.camids[None, :]))
+    return (first @ second.T)[valid], same[valid]
+
+
+def roc(similarities: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The whole curve: false and true positive rate at every threshold, from none accepted (0, 0) to all (1, 1).
+
+    Args:
+        similarities: (P,) large is near.
+        same: (P,) bool.
+
+    Raises:
+        EmbeddingsError: see `tpr_at_fpr`.
+
+    >>> [rates.tolist() for rates in roc(np.array([0.9, 0.7, 0.8, 0.1]), np.array([True, True, False, False]))]
+    [[0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0]]
+    """
+    values, same = _checked(similarities, same, ())
+    negatives, positives = _curve(values, same)
+    return negatives / negatives[-1], positives / positives[-1]
+
+
 def verify(
     query: Embeddings,
     gallery: Embeddings,
@@ -129,23 +181,7 @@ def verify(
         EmbeddingsError: vectors that cannot be compared, or no pair of one kind.
         UsageError: more pairs than memory should hold, or a rate out of range.
     """
-    if len(query) * len(gallery) > _MOST_PAIRS:
-        raise UsageError(
-            f"{len(query)} queries x {len(gallery)} gallery images are more than {_MOST_PAIRS:,} pairs: verify a part of them."
-        )
-    if query.dim != gallery.dim:
-        raise EmbeddingsError(f"queries have {query.dim} dimensions, the gallery {gallery.dim}: one model must make both.")
-    first = (query.vectors / query.unit_lengths("query vectors")[:, None]).astype(np.float32)
-    second = (gallery.vectors / gallery.unit_lengths("gallery vectors")[:, None]).astype(np.float32)
-    same = query.pids[:, None] == gallery.pids[None, :]
-    valid = np.ones_like(same)
-    if convention.junk == "drop":
-        valid &= gallery.pids != JUNK_PID
-    if convention.distractors == "drop":
-        valid &= gallery.pids != DISTRACTOR_PID
-    if convention.same_camera == "drop":
-        valid &= ~(same & (query.camids[:, None] == gallery.camids[None, :]))
-    similarities, pairs = (first @ second.T)[valid], same[valid]
+    similarities, pairs = valid_pairs(query, gallery, convention)
     return Verification(
         rates=tuple(rates),
         tpr=tpr_at_fpr(similarities, pairs, rates),

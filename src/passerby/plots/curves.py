@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_curves"]
+__all__ = ["plot_curves", "short_names"]
 
 _NO_LOSS = {"loss", "accuracy", "seconds", "images_per_s", "step", "epoch", "kind"}
 _RETRIEVAL = {"map": ("mAP", "solid"), "rank1": ("Rank-1", (0, (4, 1.6))), "minp": ("mINP", (0, (1, 1.4)))}
@@ -50,7 +50,7 @@ def plot_curves(
         raise UsageError(f"a run is given twice: {listing(runs)}. Leave one out.")
     if names and len(names) != len(runs):
         raise UsageError(f"{len(names)} names for {len(runs)} runs: give one name a run, or none.")
-    called = list(names) or _short_names([Path(run) for run in runs])
+    called = list(names) or short_names([Path(run) for run in runs])
     histories = [load_history(run) for run in runs]
     early = [str(run) for run, history in zip(runs, histories, strict=True) if not history.epochs]
     if early:
@@ -60,7 +60,7 @@ def plot_curves(
         save_figure(figure, out, dpi=dpi)
 
 
-def _short_names(runs: list[Path]) -> list[str]:
+def short_names(runs: list[Path]) -> list[str]:
     """The last parts of the paths, as few as keep them apart."""
     whole = [path.resolve().parts for path in runs]
     for length in range(1, max(map(len, whole)) + 1):
