@@ -64,9 +64,7 @@ def person(vectors: np.ndarray) -> np.ndarray:
     return vectors.mean(axis=0, keepdims=True)
 
 
-def reranked(
-    store: Store, vectors: np.ndarray, k: int, where: Filter, by_track: bool, approximate: bool
-) -> list[Found]:
+def reranked(store: Store, vectors: np.ndarray, k: int, where: Filter, by_track: bool, approximate: bool) -> list[Found]:
     """The nearest candidates of each vector in the order of k-reciprocal re-ranking; similarities stay cosines.
 
     Args:
