@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from passerby.errors import UsageError
 from passerby.video.boxes import Boxes
 from passerby.video.frames import Frame
 from passerby.video.quality import judge, visibility
 
-__all__ = ["Cropping", "TrackCrop", "TrackCrops", "cut", "thumbnail"]
+__all__ = ["Cropping", "TrackCrop", "TrackCrops", "cut"]
 
 _SLOTS = 4  # stretches of time a wanted crop that are kept while a track goes on
 _WORTH = 0.5  # of the best crop's quality: what is worse than that is left out
-_THUMBNAIL_PX = 256
 
 
 @dataclass(frozen=True)
@@ -27,6 +24,7 @@ class Cropping:
     Attributes:
         crops_per_track: at most.
         min_height_px, min_width_px: smaller people are not cut out, pixels of the film.
+        min_confidence: of a box that is cut out, 0 to 1; weaker ones carry a track on, and often show half a person.
 
     Raises:
         UsageError: a value out of range.
@@ -35,11 +33,14 @@ class Cropping:
     crops_per_track: int = 5
     min_height_px: int = 40
     min_width_px: int = 12
+    min_confidence: float = 0.4
 
     def __post_init__(self) -> None:
         for name in ("crops_per_track", "min_height_px", "min_width_px"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}: 1 is the least.")
+        if not 0 <= self.min_confidence <= 1:
+            raise UsageError(f"min_confidence of crops is {self.min_confidence:g}: it is 0 to 1.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ class TrackCrops:
 
 
 def cut(frame: Frame, boxes: Boxes, size: tuple[int, int], how: Cropping) -> dict[int, TrackCrop]:
-    """Track -> its crop in one frame, of those that are large enough.
+    """Track -> its crop in one frame, of those that are large and sure enough.
 
     Args:
         frame: the picture; made only if somebody is large enough.
@@ -114,25 +115,15 @@ def cut(frame: Frame, boxes: Boxes, size: tuple[int, int], how: Cropping) -> dic
     """
     sides = np.rint(boxes.corners).astype(int)
     large = (sides[:, 3] - sides[:, 1] >= how.min_height_px) & (sides[:, 2] - sides[:, 0] >= how.min_width_px)
+    wanted = np.flatnonzero(large & (boxes.confidences >= how.min_confidence))
     found: dict[int, TrackCrop] = {}
-    if not large.any():
+    if not len(wanted):
         return found
     picture, visible = frame.pixels(), visibility(boxes, size)
-    for row in np.flatnonzero(large):
+    for row in wanted:
         left, top, right, bottom = (int(side) for side in sides[row])
         pixels = picture[top:bottom, left:right].copy()
         quality = judge(pixels, visible[row], boxes.confidences[row]).value
         box = (float(left), float(top), float(right - left), float(bottom - top))
         found[int(boxes.tracks[row])] = TrackCrop(frame.number, frame.seconds, box, quality, pixels)
     return found
-
-
-def thumbnail(pixels: np.ndarray) -> bytes:
-    """A crop as a small JPEG, at most 256 pixels high."""
-    picture = Image.fromarray(pixels)
-    if picture.height > _THUMBNAIL_PX:
-        width = max(1, round(picture.width * _THUMBNAIL_PX / picture.height))
-        picture = picture.resize((width, _THUMBNAIL_PX), Image.Resampling.LANCZOS)
-    held = io.BytesIO()
-    picture.save(held, "JPEG", quality=90)
-    return held.getvalue()

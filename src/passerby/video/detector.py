@@ -38,7 +38,7 @@ class Detection:
         UsageError: a value out of range.
     """
 
-    confidence: float = 0.1
+    confidence: float = 0.2
     overlap: float = 0.6
     side_px: int = 640
     threads: int | None = None

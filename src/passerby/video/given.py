@@ -1,4 +1,4 @@
-"""Boxes that another tool has found, in MOT format: detections, or tracks; a line is `frame, track, left, top, width, height...`."""
+"""Boxes that another tool has found, in MOT format: a line is `frame, track, left, top, width, height, confidence...`."""
 
 from __future__ import annotations
 

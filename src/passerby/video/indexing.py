@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from passerby.datasets.walking import image_files, shown
 from passerby.errors import DataError, GalleryError, UsageError
 from passerby.gallery import Gallery, NewSighting
+from passerby.gallery.ingest import make_thumbnail
 from passerby.progress import meter
 from passerby.video.boxes import Boxes
-from passerby.video.crops import Cropping, TrackCrop, TrackCrops, cut, thumbnail
+from passerby.video.crops import Cropping, TrackCrop, TrackCrops, cut
 from passerby.video.detector import Detector
 from passerby.video.frames import Film, Frame
 from passerby.video.given import GivenBoxes
@@ -79,6 +82,7 @@ class FilmReport:
         too_small: tracks without a crop that is large enough.
         resumed_at: frame at which an interrupted run was taken up; None: from the beginning.
         was_done: the film had been indexed whole before; nothing was done.
+        duration_s: how long the film is.
         seconds: of this run.
         note: what must be said of damaged frames; empty where there are none.
     """
@@ -92,6 +96,7 @@ class FilmReport:
     too_small: int
     resumed_at: int | None
     was_done: bool
+    duration_s: float
     seconds: float
     note: str
 
@@ -103,6 +108,7 @@ class _State:
     how: dict[str, Any]
     next: int = 0
     last: int = 0
+    duration_s: float = 0.0
     mark: int | None = None
     segment: int = 0
     segment_number: int = 0
@@ -203,6 +209,7 @@ class _Run:
                     self._offer(frame, self.replayed.pop(frame.number, Boxes()), still)
                     continue
                 self.state.next, self.state.last, self.state.mark = frame.number + 1, frame.number, frame.mark
+                self.state.duration_s = round(frame.seconds + 1 / self.film.fps, 3)
                 if frame.number % self.how.every == 0:
                     self._see(frame)
                 shown_progress.advance(frame.number + 1 - shown_progress.done)
@@ -280,7 +287,7 @@ class _Run:
                 source=str(self.film.path),
                 frame=crop.frame,
                 box=crop.box,
-                thumbnail=thumbnail(crop.pixels),
+                thumbnail=make_thumbnail(Image.fromarray(crop.pixels)),
             )
             for (segment, track, crop), vector in zip(self.waiting, vectors, strict=True)
         ]
@@ -359,7 +366,7 @@ class _Run:
         state = self.state
         return FilmReport(
             str(self.film.path), self.camera, state.next, state.looks, state.tracks, state.crops, state.too_small, resumed,
-            was_done, time.monotonic() - self.began, self.film.note(),
+            was_done, state.duration_s, time.monotonic() - self.began, self.film.note(),
         )  # fmt: skip
 
 

@@ -106,7 +106,7 @@ class NanoDet(OutputLayout):
         for stride, scores, sides in zip((8, 16, 32), outputs[:3], outputs[3:], strict=True):
             sure = scores[0, :, PERSON]
             rows = np.flatnonzero(sure >= 0.02)
-            weights = sides[0, rows].reshape(len(rows), 4, -1).astype(np.float64)
+            weights = sides[0, rows].reshape(len(rows), 4, sides.shape[2] // 4).astype(np.float64)
             weights = np.exp(weights - weights.max(axis=2, keepdims=True))
             reach = (weights / weights.sum(axis=2, keepdims=True)) @ np.arange(weights.shape[2]) * stride
             columns = -(-fitted.whole[0] // stride)

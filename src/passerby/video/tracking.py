@@ -33,7 +33,7 @@ class Tracking:
         UsageError: a value out of range.
     """
 
-    sure: float = 0.45
+    sure: float = 0.4
     overlap: float = 0.15
     patience_s: float = 1.0
     confirm: int = 2

@@ -1,0 +1,214 @@
+"""`passerby index`: films and crops of people into a gallery that can be searched."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from passerby.cli.moments import moment
+from passerby.errors import DataError, UsageError, listing
+
+if TYPE_CHECKING:
+    from passerby.embedder import Embedder
+    from passerby.gallery import Gallery
+    from passerby.records import Split
+    from passerby.video import Detector, FilmReport, GivenBoxes, Indexing
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Put the people of films into a gallery: find them, follow them, cut them out, keep the best crops of each track.
+
+    A source is a video file, a folder of the pictures of one camera in the order of their names, or, with --dataset, a folder of
+    crops in any layout that passerby reads. A stopped call goes on where it stopped when it is given again, and a film that is
+    in the gallery already is not added twice.
+    """
+
+    sources: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """video files and folders; several films of one camera one after the other"""
+    gallery: Annotated[str, tyro.conf.arg(aliases=["--to"])]
+    """a file, or milvus://host:port/collection; made where it is not there yet"""
+    camera: str = ""
+    """name of the camera that the films are from"""
+    start: str = ""
+    """when the first film begins: 2026-11-21T09:00:00, UTC unless it says otherwise (+02:00); the films follow each other without
+    a gap. Without it crops have no time"""
+    model: Path | None = None
+    """artefact folder of the model that makes the vectors (default: the model that comes with passerby)"""
+    every: int = 1
+    """look at every N-th frame; tracks go on between them. Two to four looks a second are enough for walking people"""
+    crops_per_track: int = 5
+    """most crops of one track, spread over its time"""
+    min_height: int = 40
+    """smaller people are not cut out, pixels"""
+    detector: Path | None = None
+    """ONNX file of another detector (YOLO, YOLOX, RT-DETR, DETR; COCO's classes), instead of the one that comes with passerby"""
+    side: int = 640
+    """longer side of the picture that the detector sees, pixels; larger finds smaller people and takes longer. A detector of a
+    fixed size sees its own"""
+    confidence: float = 0.4
+    """of a box that begins a track or is cut out, 0 to 1; boxes down to half of it only carry a track on"""
+    detections: Path | None = None
+    """boxes of another tool in MOT format, instead of a detector; of one film"""
+    tracks: Path | None = None
+    """tracks of another tool in MOT format, instead of a detector and a tracker; of one film"""
+    fps: float | None = None
+    """pictures a second, where a film tells none or a wrong one (default: as it tells; 25 of a folder)"""
+    dataset: str = ""
+    """read each folder as this data set of crops: market1501, folder, manifest, ...; or images: whatever images lie below it, all
+    of the one --camera"""
+    subset: Literal["auto", "gallery", "query", "train", "all"] = "auto"
+    """of the data set: auto is its gallery where it has one, else all of it"""
+    device: str = "auto"
+    """for the model: auto, cpu, cuda, cuda:1 ..."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """of the model; vectors of different precisions do not mix"""
+    batch_size: int = 64
+    """crops a forward pass"""
+    json: Path | None = None
+    """write what was done to this file too"""
+
+
+def run(options: Options) -> None:
+    """Index what the options name."""
+    _check(options)
+    embedder = _embedder(options)
+    from passerby.gallery import Gallery, Model
+
+    with Gallery.open(options.gallery, create=True, model=Model.of(embedder)) as gallery:
+        _calibrate(gallery, embedder)
+        before = len(gallery)
+        done = _crops(options, gallery, embedder) if options.dataset else _films(options, gallery, embedder)
+        print(f"{options.gallery}: {len(gallery):,} crops ({len(gallery) - before:,} new) from {listing(gallery.cameras(), 10)}")
+        if options.json is not None:
+            from passerby.files import write_json
+
+            write_json(options.json, {"gallery": options.gallery, "crops": len(gallery), "added": len(gallery) - before, **done})
+
+
+def _check(options: Options) -> None:
+    """What can be refused before anything heavy is loaded."""
+    gone = [path for path in options.sources if not path.exists()]
+    if not options.sources or gone:
+        raise DataError(f"{listing(gone)}: no such file or folder." if gone else "no film is named: give video files or folders.")
+    if options.dataset:
+        for_films = {"start": "", "every": 1, "detector": None, "detections": None, "tracks": None, "fps": None}
+        given = [name for name, usual in for_films.items() if getattr(options, name) != usual]
+        if given:
+            raise UsageError(f"--{given[0]} goes with films; with --dataset the crops are there already. Leave it out.")
+        if options.dataset == "images" and (not options.camera.strip() or options.subset != "auto"):
+            raise UsageError("--dataset images needs --camera, one name for all crops, and takes no --subset.")
+        return
+    if options.subset != "auto":
+        raise UsageError(f"--subset is {options.subset}, but it acts only with --dataset. Leave it out.")
+    if not options.camera.strip():
+        raise UsageError("--camera is needed: the name of the camera that the films are from, for instance --camera lobby.")
+    chosen = [name for name in ("detector", "detections", "tracks") if getattr(options, name) is not None]
+    if len(chosen) > 1:
+        raise UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other: where people are is told by one of them.")
+    if len(options.sources) > 1 and (options.detections or options.tracks):
+        raise UsageError(f"--{chosen[0]} tells the boxes of one film, {len(options.sources)} are named: index them one by one.")
+
+
+def _embedder(options: Options) -> Embedder:
+    from passerby import artefact
+    from passerby.training import keep_freed_memory
+
+    keep_freed_memory()
+    model = options.model
+    if model is None:
+        included = getattr(artefact, "default_model", None)
+        if included is None:
+            raise UsageError("--model is needed: the artefact folder of a trained model (passerby train makes one).")
+        model = included()
+    return artefact.load(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
+
+
+def _calibrate(gallery: Gallery, embedder: Embedder) -> None:
+    """Give a gallery without thresholds those of the model."""
+    stored = embedder.facts.get("calibration")
+    if stored and gallery.thresholds is None:
+        from passerby.gallery import Thresholds
+        from passerby.metrics.calibration_store import from_dict
+
+        gallery.set_thresholds(Thresholds.of(from_dict(stored)))
+
+
+def _films(options: Options, gallery: Gallery, embedder: Embedder) -> dict[str, object]:
+    from passerby.video import index_film, open_film
+
+    start = moment(options.start, "--start") if options.start else None
+    films = [open_film(path, options.fps) for path in options.sources]
+    eyes, how = _eyes(options), _how(options)
+    reports = []
+    for film in films:
+        report = index_film(gallery, embedder, film, options.camera.strip(), eyes, start=start, how=how)
+        _tell(report)
+        reports.append(asdict(report))
+        start = None if start is None else start + report.duration_s
+    return {"films": reports}
+
+
+def _eyes(options: Options) -> Detector | GivenBoxes:
+    from passerby.video import Detection, open_detector, read_boxes
+
+    given = options.detections or options.tracks
+    if given is not None:
+        return read_boxes(given, tracked=options.tracks is not None)
+    return open_detector(options.detector, Detection(confidence=options.confidence / 2, side_px=options.side))
+
+
+def _how(options: Options) -> Indexing:
+    from passerby.video import Cropping, Indexing, Tracking
+
+    sure = options.confidence
+    cropping = Cropping(options.crops_per_track, min_height_px=options.min_height, min_confidence=sure)
+    return Indexing(options.every, Tracking(sure=sure), cropping)
+
+
+def _tell(report: FilmReport) -> None:
+    held = f"{report.frames:,} frames, {report.tracks:,} tracks, {report.crops:,} crops of camera {report.camera}"
+    if report.was_done:
+        print(f"{report.source}: in the gallery already ({held})")
+        return
+    again = "" if report.resumed_at is None else f", taken up at frame {report.resumed_at:,}"
+    small = "" if not report.too_small else f"; {report.too_small:,} tracks have no crop that is large and clear enough"
+    print(f"{report.source}: {held} in {report.seconds:.0f} s{again}{small}")
+    if report.note:
+        print(report.note)
+
+
+def _crops(options: Options, gallery: Gallery, embedder: Embedder) -> dict[str, object]:
+    from passerby.gallery.ingest import index_records
+
+    counts: dict[str, int] = {}
+    for source in options.sources:
+        split = _records(options, source)
+        below = source.is_dir() and all(record.path.is_relative_to(source) for record in split)
+        camera = options.camera.strip() or None
+        counts[str(source)] = added = index_records(gallery, split, embedder, root=source if below else None, camera=camera)
+        print(f"{source}: {len(split):,} crops, {added:,} of them new")
+    return {"added_of": counts}
+
+
+def _records(options: Options, source: Path) -> Split:
+    """The crops of one source that are wanted."""
+    from passerby import datasets
+    from passerby.datasets.unlabelled import read_unlabelled
+    from passerby.records import Split
+
+    if options.dataset == "images":
+        return read_unlabelled(source, source.resolve().name)
+    data = datasets.one_trial(datasets.read(options.dataset, source), "")
+    splits = {name: split for name, split in data.splits().items() if name != "multi_query"}
+    wanted = ("gallery" if "gallery" in splits else "all") if options.subset == "auto" else options.subset
+    if wanted == "all":
+        return Split(tuple(record for split in splits.values() for record in split))
+    if wanted not in splits:
+        raise UsageError(f"{source} has no {wanted} images: it has {listing(splits)}. Choose --subset accordingly.")
+    return splits[wanted]
