@@ -62,6 +62,13 @@ VERBS: dict[str, Verb] = {
     "plot curves": Verb("plot_curves", "training curves of one or several runs"),
     "plot domains": Verb("plot_domains", "embeddings of several data sets: t-SNE, or densities of distances"),
     "plot gates": Verb("plot_gates", "gates between batch and instance norm over a MetaBIN run"),
+    "plot retrieval": Verb("plot_retrieval", "CMC or ROC curves of one or several runs"),
+    "plot cameras": Verb("plot_cameras", "Rank-1 and mAP from camera to camera, and which pair is hardest"),
+    "plot heatmap": Verb("plot_heatmap", "where a network looks, or what makes two crops alike for it"),
+    "plot augmentation": Verb("plot_augmentation", "what training does to pictures: erasing, mirroring, shifting, colours"),
+    "plot batches": Verb("plot_batches", "how many images of each camera and how many people stand in a batch"),
+    "plot turntable": Verb("plot_turntable", "a cloud of coloured points from all sides, still or turning"),
+    "plot data": Verb("plot_data", "a data set on one sheet: people across cameras, counts"),
 }
 
 

@@ -58,7 +58,7 @@ def build_index(path: Path, copy: Copy) -> Path:
         raise MissingDependencyError(
             'an accelerated search needs faiss. Install it with: pip install "passerby[faiss]"; the exact search needs nothing.'
         ) from None
-    index = faiss.IndexHNSWSQ(copy.vectors.shape[1], faiss.ScalarQuantizer.QT_8bit, _LINKS, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexHNSWSQ(copy.vectors.shape[1], faiss.ScalarQuantizer.QT_8bit, _LINKS, faiss.METRIC_INNER_PRODUCT)  # pyright: ignore
     index.hnsw.efConstruction = _BREADTH_BUILDING
     sample = np.random.default_rng(0).permutation(len(copy))[:_BLOCK]
     if len(copy):
@@ -103,11 +103,11 @@ def _searched(index: Any, copy: Copy, rows: np.ndarray | None, queries: np.ndarr
     import faiss
 
     wanted = min(_AGAIN * k, index.ntotal)
-    settings = faiss.SearchParametersHNSW(efSearch=max(_BREADTH, wanted))
+    settings = faiss.SearchParametersHNSW(efSearch=max(_BREADTH, wanted))  # pyright: ignore
     if rows is not None:
         bits = np.zeros(-(-index.ntotal // 8) * 8, np.uint8)
         bits[rows[rows < index.ntotal]] = 1
-        allowed = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
+        allowed = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))  # pyright: ignore
         settings.sel = allowed
     _, near = index.search(np.ascontiguousarray(queries), wanted, params=settings)
     later = np.arange(index.ntotal, len(copy)) if rows is None else rows[rows >= index.ntotal]

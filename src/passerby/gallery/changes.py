@@ -99,24 +99,29 @@ def split(store: Store, identity: int, ids: Sequence[int], name: str, at: float)
     return number
 
 
-def link(store: Store, groups: Sequence[Sequence[int]], names: Sequence[str] | None, at: float) -> list[int]:
+def link(store: Store, groups: Sequence[Sequence[int]], into: Sequence[int | None] | None, at: float) -> list[int]:
     """See `Gallery.link`."""
     every = [int(id) for group in groups for id in group]
     if len(every) != len(set(every)):
         raise UsageError("a sighting stands in two groups: groups of one link have no sighting in common.")
-    if names is not None and len(names) != len(groups):
-        raise UsageError(f"{len(names)} names for {len(groups)} groups: give one a group.")
+    targets = [None] * len(groups) if into is None else list(into)
+    if len(targets) != len(groups):
+        raise UsageError(f"{len(targets)} identities for {len(groups)} groups: give one a group, or None.")
+    check_identities(store, [number for number in targets if number is not None])
     _present(store, every)
-    taken = set(_names(store).values())
-    first = store.next_identity()
-    numbers = list(range(first, first + len(groups)))
+    taken, number = set(_names(store).values()), store.next_identity()
     given: dict[int, str | None] = {}
-    for place, number in enumerate(numbers):
-        name = _free(names[place] if names else f"person {number}", taken)
-        taken.add(name)
-        given[number] = name
-    assigned: dict[int, int | None] = {int(id): number for number, group in zip(numbers, groups, strict=True) for id in group}
-    _change(store, Patch(given, assigned), "link", numbers, f"{len(groups)} identities of {_sightings(every)}", at)
+    numbers: list[int] = []
+    for target in targets:
+        if target is None:
+            given[number] = name = _free(f"person {number}", taken)
+            taken.add(name)
+            target, number = number, number + 1
+        numbers.append(target)
+    assigned: dict[int, int | None] = {int(id): to for to, group in zip(numbers, groups, strict=True) for id in group}
+    pairs = {(to, id) for id, to in assigned.items()}
+    rejected = {pair: False for pair in store.rejections_of(every) if pair in pairs}
+    _change(store, Patch(given, assigned, rejected), "link", numbers, f"{_sightings(every)} as {len(groups)} people", at)
     return numbers
 
 

@@ -26,8 +26,8 @@ BF16_ERROR = 0.006
 """Bound of the error of a bf16 product of two vectors of length 1 or less.
 
 Both factors are rounded to 8 bits of significand, each by at most 2^-9 of its value, so that the sum errs by at most 2^-8 times
-the sum of absolute products, which is no more than 1 (Cauchy-Schwarz); rounding the result adds 2^-9. That is 0.00586; the rest is
-room for the fp32 sum inside.
+the sum of absolute products, which is no more than 1 (Cauchy-Schwarz); rounding the result adds 2^-9. That is 0.00586; the rest
+is room for the fp32 sum inside.
 """
 _FEW_PRODUCTS = 4_000_000  # numbers in the product below which machine code is not worth its loading
 _MANY_QUERIES = 8  # from so many queries on a matrix product beats one scan each

@@ -17,7 +17,7 @@ from passerby.gallery.searching import checked_rows, in_words, person, reranked,
 from passerby.gallery.store import Filter, Store
 from passerby.gallery.transitions import Transitions
 
-__all__ = ["Gallery"]
+__all__ = ["Gallery", "check_model"]
 
 
 class Gallery:
@@ -74,7 +74,7 @@ class Gallery:
             raise UsageError(f'"{text}": {nearest(scheme, ["sqlite", "milvus"])} Or give the path of a file.')
         try:
             if model is not None:
-                _check_model(store, model)
+                _check(store, model)
         except GalleryError:
             store.close()
             raise
@@ -163,7 +163,7 @@ class Gallery:
         return self._store.bookmark(source)
 
     def add_progress(self, source: str, state: str) -> None:
-        """Keep a bookmark alone; `add` keeps one together with rows."""
+        """Keep a bookmark alone, or remove it with an empty state; `add` keeps one together with rows."""
         with self._store.writing():
             self._store.set_bookmark(source, state)
 
@@ -408,15 +408,22 @@ class Gallery:
         with self._store.writing():
             return changes.split(self._store, identity, ids, name, time.time())
 
-    def link(self, groups: Sequence[Sequence[int]], names: Sequence[str] | None = None) -> list[int]:
-        """Make many identities in one step that `undo` takes back as one; their numbers. See `linking.link`.
+    def link(self, groups: Sequence[Sequence[int]], into: Sequence[int | None] | None = None) -> list[int]:
+        """Put sightings together in one step that `undo` takes back as one; see `linking.link`.
+
+        Args:
+            groups: sightings of one person each.
+            into: the identity that each group goes to; None makes a new one, as it does where `into` is left out.
+
+        Returns:
+            The identity of each group.
 
         Raises:
-            GalleryError: a sighting is not there.
+            GalleryError: a sighting or an identity is not there.
             UsageError: a sighting in two groups.
         """
         with self._store.writing():
-            return changes.link(self._store, groups, names, time.time())
+            return changes.link(self._store, groups, into, time.time())
 
     def undo(self) -> Event | None:
         """Take the latest change of identities back, and next time the one before it. Erasing cannot be taken back.
@@ -459,6 +466,10 @@ class Gallery:
         self._store.scrub()
         return count
 
+    def older_than(self, time: float) -> list[int]:
+        """Ids of the rows with a time before `time`."""
+        return self._store.older_than(time)
+
     def retain(self, max_age_s: float, now: float | None = None) -> int:
         """Erase what is older than `max_age_s` seconds at `now` (default: the clock); how many rows. Rows without a time stay.
 
@@ -491,25 +502,37 @@ class Gallery:
 
         return copy_gallery(self._store, other._store)
 
-    def re_embed(self, embedder: Any, *, model: Model | None = None) -> int:
-        """Give every row a vector of another model, made from thumbnails; identities, times and tracks stay.
+    def re_embed(
+        self, embedder: Any, *, model: Model | None = None, images: Literal["thumbnails", "sources"] = "thumbnails"
+    ) -> int:
+        """Give every row a vector of another model; identities, times and tracks stay, thresholds go.
 
         Args:
             embedder: (images) -> (N, D).
             model: of the embedder; None: `Model.of`.
+            images: embed the kept thumbnails, or the image files that the crops come from.
 
         Returns:
             How many rows.
 
         Raises:
-            GalleryError: rows without a thumbnail: nothing is changed then.
+            GalleryError: rows without such an image: nothing is changed then.
         """
         from passerby.gallery.re_embedding import re_embed
 
-        return re_embed(self._store, embedder, model or Model.of(embedder))
+        return re_embed(self._store, embedder, model or Model.of(embedder), images)
 
 
-def _check_model(store: Store, model: Model) -> None:
+def check_model(gallery: Gallery, model: Model) -> None:
+    """Refuse vectors of another model than the gallery's.
+
+    Raises:
+        GalleryError: it is another one.
+    """
+    _check(gallery._store, model)
+
+
+def _check(store: Store, model: Model) -> None:
     own = store.model
     if own.fingerprint != model.fingerprint or own.dim != model.dim:
         raise GalleryError(

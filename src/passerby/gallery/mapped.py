@@ -216,7 +216,14 @@ def _read_header(row_file: Path) -> dict | None:
 
 
 def _write_header(row_file: Path, now: State, dim: int, count: int) -> None:
-    held = {"format": _FORMAT, "version": now.version, "generation": now.generation, "epoch": now.epoch, "dim": dim, "count": count}
+    held = {
+        "format": _FORMAT,
+        "version": now.version,
+        "generation": now.generation,
+        "epoch": now.epoch,
+        "dim": dim,
+        "count": count,
+    }
     with row_file.open("r+b" if row_file.exists() else "w+b") as file:
         file.write(json.dumps(held).encode().ljust(_HEADER))
         file.flush()

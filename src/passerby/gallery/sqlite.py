@@ -1,5 +1,7 @@
 """The embedded store: one SQLite file is the truth, a memory-mapped copy beside it is searched exactly."""
 
+# ruff: noqa: D102 (what these methods do is said once, in store.Store)
+
 from __future__ import annotations
 
 import json
@@ -18,12 +20,12 @@ from passerby.gallery.database import PATIENCE_S, Database
 from passerby.gallery.exact import most_similar
 from passerby.gallery.grouping import first_of_groups
 from passerby.gallery.mapped import ROW, Copy, State, VectorBlock, follow
-from passerby.gallery.rows import Event, Identity, Model, NewSighting, Sighting, Track
-from passerby.gallery.store import Filter, Found, Patch
+from passerby.gallery.rows import Model, NewSighting, Sighting, Track
+from passerby.gallery.sqlite_identities import SQLiteIdentities
+from passerby.gallery.store import Filter, Found
 
 __all__ = ["SQLiteStore", "open_sqlite"]
 
-_PARAMETERS = 900  # of one statement; SQLite takes 999 everywhere
 _BLOCK = 4000  # rows read at a time
 _SIGHTING = """
 SELECT s.id, s.key, c.name, s.time, t.name, s.identity, s.quality, o.name, s.frame, s.x, s.y, s.w, s.h
@@ -45,7 +47,7 @@ def open_sqlite(path: Path, create: Model | None, read_only: bool) -> SQLiteStor
         raise
 
 
-class SQLiteStore:
+class SQLiteStore(SQLiteIdentities):
     """See `store.Store`."""
 
     def __init__(self, database: Database, create: Model | None) -> None:
@@ -60,7 +62,7 @@ class SQLiteStore:
             self.scrub()  # an erasure that was interrupted
 
     @property
-    def model(self) -> Model:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def model(self) -> Model:
         """What made the vectors."""
         stored = self.fact("model")
         if stored is None:
@@ -87,7 +89,7 @@ class SQLiteStore:
         there = self.ids_of([row.key for row in rows])
         new = {row.key: row for row in reversed(rows) if row.key not in there}
         if new:
-            fresh = [row for row in reversed(new.values())]
+            fresh = list(reversed(new.values()))
             cameras = self._numbers("camera", [(row.camera,) for row in fresh])
             sources = self._numbers("source", [(row.source,) for row in fresh])
             named = [(cameras[row.camera,], row.track) for row in fresh if row.track is not None]
@@ -131,22 +133,15 @@ class SQLiteStore:
         return found[0][0] if found else None
 
     def bookmarks(self) -> dict[str, str]:
-        """All bookmarks."""
         return dict(self._db.rows("SELECT source, state FROM bookmark"))
 
     def set_bookmark(self, source: str, state: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO bookmark VALUES (?, ?)", (source, state))
+        self._db.execute("DELETE FROM bookmark WHERE source = ?", (source,))
+        if state:
+            self._db.execute("INSERT INTO bookmark VALUES (?, ?)", (source, state))
 
     def __len__(self) -> int:
         return self._db.rows("SELECT count(*) FROM sighting")[0][0]
-
-    def _in(self, question: str, values: Sequence[Any]) -> list[Any]:
-        """Answers to a question with ``{}`` where a list of `values` goes, however long."""
-        found: list[Any] = []
-        for start in range(0, len(values), _PARAMETERS):
-            part = list(values[start : start + _PARAMETERS])
-            found += self._db.rows(question.format(", ".join("?" * len(part))), part)
-        return found
 
     def sightings(self, ids: Sequence[int]) -> list[Sighting]:
         wanted = [int(id) for id in ids]
@@ -168,9 +163,7 @@ class SQLiteStore:
         return np.stack([np.frombuffer(found[id], "<f4") for id in wanted])
 
     def thumbnail(self, id: int) -> bytes | None:
-        found = self._db.rows(
-            "SELECT t.data FROM sighting s LEFT JOIN thumbnail t ON t.id = s.id WHERE s.id = ?", (int(id),)
-        )
+        found = self._db.rows("SELECT t.data FROM sighting s LEFT JOIN thumbnail t ON t.id = s.id WHERE s.id = ?", (int(id),))
         if not found:
             raise GalleryError(f"sighting {id}: not in this gallery; it may have been erased.")
         return found[0][0]
@@ -271,72 +264,6 @@ class SQLiteStore:
             vectors = np.frombuffer(b"".join(row[4] for row in found), "<f4").reshape(-1, dim)
             yield VectorBlock(rows, vectors)
 
-    # ---------------------------------------------------------------------------------------------------------- identities
-
-    def identities(self) -> list[Identity]:
-        return [
-            Identity(*row)
-            for row in self._db.rows(
-                "SELECT i.id, i.name, (SELECT count(*) FROM sighting s WHERE s.identity = i.id), "
-                "(SELECT count(*) FROM rejection r WHERE r.identity = i.id) FROM identity i ORDER BY i.id"
-            )
-        ]
-
-    def members(self, identity: int) -> list[int]:
-        return [id for (id,) in self._db.rows("SELECT id FROM sighting WHERE identity = ? ORDER BY id", (identity,))]
-
-    def rejected(self, identity: int) -> list[int]:
-        found = self._db.rows("SELECT sighting FROM rejection WHERE identity = ? ORDER BY sighting", (identity,))
-        return [id for (id,) in found]
-
-    def rejections_of(self, ids: Sequence[int]) -> list[tuple[int, int]]:
-        return self._in("SELECT identity, sighting FROM rejection WHERE sighting IN ({})", [int(id) for id in ids])
-
-    def next_identity(self) -> int:
-        return self._db.rows("SELECT next_identity FROM state")[0][0]
-
-    def change(self, patch: Patch, inverse: Patch | None, action: str, identities: Sequence[int], text: str, at: float) -> None:
-        for number, name in patch.names.items():
-            if name is None:
-                self._remove_identity(number)
-            else:
-                self._db.execute("INSERT OR REPLACE INTO identity VALUES (?, ?)", (number, name))
-                self._db.execute("UPDATE state SET next_identity = max(next_identity, ?)", (number + 1,))
-        self._db.many("UPDATE sighting SET identity = ? WHERE id = ?", [(to, id) for id, to in patch.assigned.items()])
-        on = [pair for pair, said in patch.rejected.items() if said]
-        off = [pair for pair, said in patch.rejected.items() if not said]
-        self._db.many("DELETE FROM rejection WHERE identity = ? AND sighting = ?", off)
-        self._db.many(
-            "INSERT OR IGNORE INTO rejection SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM identity WHERE id = ?1)", on
-        )
-        taken_back = None if inverse is None else json.dumps(inverse.to_json(), ensure_ascii=False)
-        self._log(action, identities, text, at, taken_back)
-
-    def _remove_identity(self, number: int) -> None:
-        self._db.execute("DELETE FROM identity WHERE id = ?", (number,))
-        self._db.execute("UPDATE sighting SET identity = NULL WHERE identity = ?", (number,))
-        self._db.execute("DELETE FROM rejection WHERE identity = ?", (number,))
-
-    def _log(self, action: str, identities: Sequence[int], text: str, at: float, inverse: str | None) -> None:
-        self._db.execute(
-            "INSERT INTO event (time, action, identities, text, inverse) VALUES (?, ?, ?, ?, ?)",
-            (at, action, json.dumps([int(number) for number in identities]), text, inverse),
-        )
-
-    def last_change(self) -> tuple[Event, Patch] | None:
-        found = self._db.rows(
-            "SELECT id, time, action, identities, text, undone, inverse FROM event WHERE inverse IS NOT NULL AND NOT undone "
-            "ORDER BY id DESC LIMIT 1"
-        )
-        return (_event(found[0][:6]), Patch.from_json(json.loads(found[0][6]))) if found else None
-
-    def mark_undone(self, event: int) -> None:
-        self._db.execute("UPDATE event SET undone = 1, inverse = NULL WHERE id = ?", (event,))
-
-    def events(self, limit: int | None = None) -> list[Event]:
-        question = "SELECT id, time, action, identities, text, undone FROM event ORDER BY id DESC LIMIT ?"
-        return [_event(row) for row in self._db.rows(question, (-1 if limit is None else limit,))]
-
     # --------------------------------------------------------------------------------------------------------------- erase
 
     def forget(self, ids: Sequence[int], identities: Sequence[int], action: str, text: str, at: float) -> None:
@@ -346,31 +273,11 @@ class SQLiteStore:
         for number in identities:
             self._remove_identity(number)
         for table in ("track", "camera", "source"):
-            self._db.execute(
-                f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM sighting WHERE sighting.{table} = {table}.id)"
-            )
+            self._db.execute(f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM sighting WHERE sighting.{table} = {table}.id)")
         self._silence(identities)
         self._db.execute("UPDATE event SET inverse = NULL WHERE inverse IS NOT NULL")
         self._log(action, identities, text, at, None)
         self._db.execute("UPDATE state SET version = version + 1, generation = generation + 1, scrubbing = 1")
-
-    def _silence(self, identities: Sequence[int]) -> None:
-        """Take the words out of events that speak of erased identities, or of those that were merged into them."""
-        events = [(event, set(json.loads(of)), action) for event, of, action in self._db.rows(
-            "SELECT id, identities, action FROM event WHERE action = 'merge' AND NOT undone"
-        )]  # fmt: skip
-        gone = set(identities)
-        while more := {n for _, of, _ in events if of & gone for n in of} - gone - self._living():
-            gone |= more
-        concerned = [
-            (event,)
-            for event, of in self._db.rows("SELECT id, identities FROM event")
-            if gone & set(json.loads(of))
-        ]
-        self._db.many("UPDATE event SET text = '(erased)' WHERE id = ?", concerned)
-
-    def _living(self) -> set[int]:
-        return {id for (id,) in self._db.rows("SELECT id FROM identity")}
 
     def _scrubbing(self) -> bool:
         return bool(self._db.rows("SELECT scrubbing FROM state")[0][0])
@@ -387,8 +294,8 @@ class SQLiteStore:
             while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 if time.monotonic() > deadline:
                     raise GalleryError(
-                        f"erased, but somebody who reads {self.name} keeps old pages of it in {self.name}-wal: end the reader and "
-                        "open the gallery once more, then they go."
+                        f"erased, but somebody who reads {self.name} keeps old pages of it in {self.name}-wal: end the reader "
+                        "and open the gallery once more, then they go."
                     )
                 time.sleep(0.05)
             connection.execute("UPDATE state SET scrubbing = 0")
@@ -428,8 +335,3 @@ def _track(name: tuple[str, str], rows: Sequence[Any]) -> Track:
     times = [row[3] for row in rows if row[3] is not None]
     best = max(rows, key=lambda row: -1.0 if row[4] is None else row[4])
     return Track(*name, min(times, default=None), max(times, default=None), tuple(row[2] for row in rows), best[2])
-
-
-def _event(row: Sequence[Any]) -> Event:
-    id, at, action, identities, text, undone = row
-    return Event(id, at, action, tuple(json.loads(identities)), text, bool(undone))

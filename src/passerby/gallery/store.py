@@ -86,7 +86,11 @@ class Store(Protocol):
 
     name: str
     """what to call it in messages"""
-    model: Model
+
+    @property
+    def model(self) -> Model:
+        """What made the vectors."""
+        ...
 
     def close(self) -> None:
         """Let everything go. Closing twice is no error."""
@@ -116,8 +120,12 @@ class Store(Protocol):
         """What was kept for a source by `set_bookmark`."""
         ...
 
+    def bookmarks(self) -> dict[str, str]:
+        """All bookmarks, by source."""
+        ...
+
     def set_bookmark(self, source: str, state: str) -> None:
-        """Keep a bookmark, together with the rows that are added in the same `writing`."""
+        """Keep a bookmark, together with the rows that are added in the same `writing`; an empty one is removed."""
         ...
 
     def __len__(self) -> int: ...

@@ -1,0 +1,82 @@
+"""What the verbs that open a gallery have in common: models, identities by name, spans of time, tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from passerby.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from passerby.embedder import Embedder
+    from passerby.gallery import Gallery
+
+__all__ = ["clock", "identity_of", "load_model", "seconds_of", "table"]
+
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def load_model(model: Path | None, device: str = "auto", precision: str = "fp32", batch_size: int = 64) -> Embedder:
+    """The embedder of an artefact; None takes the model that comes with passerby, where there is one.
+
+    Raises:
+        UsageError: none was named and none comes along.
+        ArtefactError: see `artefact.load`.
+    """
+    from passerby import artefact
+
+    if model is None:
+        included = getattr(artefact, "default_model", None)
+        if included is None:
+            raise UsageError("--model is needed: the artefact folder of a trained model (passerby train makes one).")
+        model = Path(included())
+    return artefact.load(model, device=device, precision=precision, batch_size=batch_size)
+
+
+def identity_of(gallery: Gallery, wanted: str) -> int:
+    """The number of an identity that was given by number or by name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = {each.name: each.id for each in gallery.identities()}
+    if wanted in known:
+        return known[wanted]
+    if wanted.isdecimal() and int(wanted) in known.values():
+        return int(wanted)
+    raise UsageError(f'no identity "{wanted}" in this gallery. {nearest(wanted, known) if known else "It has none yet."}')
+
+
+def seconds_of(text: str, flag: str) -> float:
+    """Seconds of a span like ``30d``, ``12h``, ``2w``, ``90min``.
+
+    Raises:
+        UsageError: it is none.
+
+    >>> seconds_of("1.5h", "--older-than")
+    5400.0
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)", text.strip())
+    if not found:
+        raise UsageError(f'{flag} is "{text}": a span of time is written like 30d, 12h, 2w, 90min or 45s.')
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def clock(time: float | None) -> str:
+    """A point in time for people, UTC; a dash where unknown."""
+    return "-" if time is None else datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+    """Print a table; what comes out of a gallery is text, never markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(*columns, title=Text(title) if title else None, title_justify="left")
+    for row in rows:
+        made.add_row(*(Text("-" if value is None else str(value)) for value in row))
+    Console().print(made)

@@ -1,0 +1,31 @@
+"""`passerby gallery accelerate`: an index beside a gallery, for quicker searches that may miss a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Build an HNSW index with faiss beside a gallery, for `passerby search --approximate` and `search(approximate=True)`.
+
+    Worth it above some 100,000 crops. Crops that come later are searched exactly beside it; build it again from time to time.
+    Filters that let few crops pass are searched exactly anyway. Erasing removes it.
+    """
+
+    gallery: Annotated[str, tyro.conf.Positional]
+    """a file"""
+
+
+def run(options: Options) -> None:
+    """Build."""
+    from passerby.gallery import Gallery
+
+    with Gallery.open(options.gallery) as gallery:
+        gallery.accelerate()
+        print(f"{options.gallery}: {len(gallery):,} crops indexed")

@@ -1,0 +1,48 @@
+"""`passerby gallery re-embed`: a gallery moves to another model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from passerby.cli.galleries import load_model
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Embed all crops of a gallery with another model and change all vectors in one step; everything else stays.
+
+    Thresholds of the old model go; those of the new one are taken where it was calibrated.
+    """
+
+    gallery: Annotated[str, tyro.conf.Positional]
+    """a file, or milvus://host:port/collection"""
+    model: Path | None = None
+    """artefact folder of the new model (default: the model that comes with passerby)"""
+    images: Literal["thumbnails", "sources"] = "thumbnails"
+    """embed the crops that the gallery keeps, or the image files that they were taken from"""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ..."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """of the model; vectors of different precisions do not mix"""
+    batch_size: int = 64
+    """crops a forward pass"""
+
+
+def run(options: Options) -> None:
+    """Embed and change."""
+    from passerby.gallery import Gallery, Thresholds
+    from passerby.metrics.calibration_store import from_dict
+
+    with Gallery.open(options.gallery) as gallery:
+        embedder = load_model(options.model, options.device, options.precision, options.batch_size)
+        count = gallery.re_embed(embedder, images=options.images)
+        stored = embedder.facts.get("calibration")
+        if stored:
+            gallery.set_thresholds(Thresholds.of(from_dict(stored)))
+        print(f"{options.gallery}: {count:,} crops, now of {gallery.model.name} ({gallery.model.dim} dimensions)")

@@ -1,0 +1,177 @@
+"""`passerby search`: who is this, where else were they, and when?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import tyro
+
+from passerby.cli.galleries import clock, identity_of, load_model, table
+from passerby.cli.moments import moment
+from passerby.errors import DataError, UsageError, listing
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from passerby.gallery import Gallery, Hit
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Find a person in a gallery: by images of them, or by what the gallery holds already.
+
+    Several images are one person. Of each track the most similar crop is shown. The words "same", "unsure" and "different" are
+    those of the model's calibration; without one there are none. Hits that contradict each other in time get a note.
+    """
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """crops of one person; or none, with --like or --identity"""
+    gallery: str = ""
+    """a file, or milvus://host:port/collection"""
+    model: Path | None = None
+    """artefact folder of the gallery's model, for images (default: the model that comes with passerby)"""
+    like: tuple[int, ...] = ()
+    """numbers of stored crops of one person, instead of images"""
+    identity: str = ""
+    """search with all crops of an identity, by name or number, instead of images"""
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 20
+    """how many hits"""
+    camera: tuple[str, ...] = ()
+    """only these cameras"""
+    not_camera: tuple[str, ...] = ()
+    """none of these cameras"""
+    since: str = ""
+    """from this time on: 2026-11-21T09:00:00, UTC unless it says otherwise (+02:00)"""
+    until: str = ""
+    """before this time"""
+    seen: tuple[str, ...] = ()
+    """where the person was for certain, as CAMERA@TIME: hits that nobody could have walked to get a note"""
+    rows: bool = False
+    """show every crop, not one a track"""
+    rerank: bool = False
+    """order the nearest candidates by their mutual neighbours (k-reciprocal)"""
+    approximate: bool = False
+    """use the index that `passerby gallery accelerate` built; a few hits may be missed"""
+    query_camera: str = ""
+    """for a model with camera statistics: the camera of the images"""
+    out: Path | None = Path("search.png")
+    """picture of the hits to write; None writes none"""
+    device: str = "auto"
+    """for the model: auto, cpu, cuda, cuda:1 ..."""
+    json: Path | None = None
+    """write the hits to this file too"""
+
+
+def run(options: Options) -> None:
+    """Search, tell, draw."""
+    _check(options)
+    from passerby.gallery import Gallery
+
+    with Gallery.open(options.gallery, read_only=True) as gallery:
+        shown, hits = _hits(options, gallery)
+        _tell(options, gallery, hits)
+        if options.out is not None:
+            _draw(options.out, gallery, shown, hits)
+        if options.json is not None:
+            from passerby.files import write_json
+
+            write_json(options.json, {"gallery": options.gallery, "hits": [_plain(hit) for hit in hits]})
+
+
+def _check(options: Options) -> None:
+    if not options.gallery:
+        raise UsageError("--gallery is needed: a file that passerby index made, or milvus://host:port/collection.")
+    ways = [name for name in ("images", "like", "identity") if getattr(options, name)]
+    if len(ways) != 1:
+        what = " and ".join(ways) or "nothing"
+        raise UsageError(f"searched for is {what}: give images of one person, or --like NUMBERS, or --identity NAME.")
+    gone = [path for path in options.images if not path.is_file()]
+    if gone:
+        raise DataError(f"{listing(gone)}: no such image.")
+    if options.out is not None:
+        from passerby.plots.style import check_format
+
+        check_format(options.out)
+
+
+def _hits(options: Options, gallery: Gallery) -> tuple[list[Any], list[Hit]]:
+    """What is searched for, to be shown, and what was found."""
+    since, until = (
+        moment(text, flag) if text else None for text, flag in ((options.since, "--since"), (options.until, "--until"))
+    )
+    how: dict[str, Any] = {
+        "cameras": options.camera or None, "not_cameras": options.not_camera or None, "since": since, "until": until,
+        "group": "row" if options.rows else "track", "rerank": options.rerank, "approximate": options.approximate,
+    }  # fmt: skip
+    seen = [_seen(text, gallery) for text in options.seen]
+    if options.images:
+        vectors, shown = _embedded(options, gallery)
+        (hits,) = gallery.search(vectors, options.k, as_one=True, seen=seen, **how)
+        return shown, hits
+    ids = list(options.like) or gallery.members(identity_of(gallery, options.identity))
+    if not ids:
+        raise UsageError(f'identity "{options.identity}" has no sightings: there is nothing to search with.')
+    rows = gallery.sightings(ids)
+    seen += [(row.camera, row.time) for row in rows if row.time is not None]
+    (hits,) = gallery.search(gallery.vectors(ids), options.k, as_one=True, without=ids, seen=seen, **how)
+    return [crop for id in ids[:4] if (crop := _crop(gallery, id)) is not None], hits
+
+
+def _embedded(options: Options, gallery: Gallery) -> tuple[np.ndarray, list[Image.Image]]:
+    from passerby.datasets import read_image
+    from passerby.gallery import Model
+    from passerby.gallery.gallery import check_model
+
+    shown = [read_image(path) for path in options.images]
+    embedder = load_model(options.model, options.device)
+    check_model(gallery, Model.of(embedder))
+    return embedder(shown, options.query_camera or None), shown[:4]
+
+
+def _seen(text: str, gallery: Gallery) -> tuple[str, float]:
+    camera, sign, when = text.partition("@")
+    if not sign or camera not in gallery.cameras():
+        raise UsageError(f'--seen is "{text}": give CAMERA@TIME with a camera of the gallery ({listing(gallery.cameras(), 12)}).')
+    return camera, moment(when, "--seen")
+
+
+def _crop(gallery: Gallery, id: int) -> Image.Image | None:
+    from passerby.datasets import decode_image
+
+    kept = gallery.thumbnail(id)
+    return None if kept is None else decode_image(kept, f"thumbnail of sighting {id}")
+
+
+def _tell(options: Options, gallery: Gallery, hits: list[Hit]) -> None:
+    names = {each.id: each.name for each in gallery.identities()}
+    rows = [
+        (
+            place, f"{hit.similarity:.3f}", hit.word, hit.sighting.camera, clock(hit.sighting.time), hit.sighting.track,
+            hit.sighting.id, names.get(hit.sighting.identity or 0), hit.note,
+        )
+        for place, hit in enumerate(hits, 1)
+    ]  # fmt: skip
+    how = "cosine, exact" if not options.approximate else "cosine, accelerated"
+    title = f"{len(hits)} of {len(gallery):,} crops ({how}{', k-reciprocal order' if options.rerank else ''})"
+    table(["", "similarity", "word", "camera", "time (UTC)", "track", "number", "identity", "note"], rows, title)
+    limits = gallery.thresholds
+    if limits is None:
+        print(
+            "no words: the gallery has no thresholds. passerby gallery set GALLERY --model ARTEFACT takes those of a calibration"
+        )
+
+
+def _draw(out: Path, gallery: Gallery, shown: list[Any], hits: list[Hit]) -> None:
+    from passerby.plots.hits import plot_hits
+
+    plot_hits(shown, [(hit, _crop(gallery, hit.sighting.id)) for hit in hits], out)
+    print(f"picture: {out}")
+
+
+def _plain(hit: Hit) -> dict[str, Any]:
+    return {**asdict(hit.sighting), "similarity": hit.similarity, "word": hit.word, "note": hit.note}
