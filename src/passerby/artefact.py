@@ -39,6 +39,7 @@ __all__ = [
     "DESCRIPTION_FILE",
     "WEIGHTS_FILE",
     "Artefact",
+    "default_model",
     "load",
     "provenance",
     "read_artefact",
@@ -52,6 +53,7 @@ WEIGHTS_FILE = "model.safetensors"
 DESCRIPTION_FILE = "passerby.json"
 CAMERAS_FILE = "cameras.safetensors"
 FORMAT = 1
+_HOUSE = Path(__file__).parent / "house"  # ships with the package
 _LATER = ("cameras", "cameras_sha256")  # fields that older artefacts of this format lack
 
 
@@ -304,8 +306,19 @@ def _parsed(path: Path, content: dict[str, Any]) -> Artefact:
     return Artefact(**content)
 
 
+def default_model() -> Path:
+    """The artefact that comes with the package and is used where no model is named: trained on rendered people only.
+
+    Raises:
+        ArtefactError: this installation lacks it.
+    """
+    if not (_HOUSE / DESCRIPTION_FILE).is_file():
+        raise ArtefactError("this installation has no house model: name a model, or install passerby from its wheel.")
+    return _HOUSE
+
+
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     device: torch.device | str = "auto",
     precision: str = "fp32",
@@ -319,7 +332,8 @@ def load(
     """Load an artefact, or a file that `passerby export` made of one, ready to embed images.
 
     Args:
-        path: the artefact folder, or an exported file. A folder with one exported file and no artefact stands for that file.
+        path: the artefact folder, or an exported file; None takes the house model (`default_model`). A folder with one exported
+            file and no artefact stands for that file.
         device: ``auto`` is CUDA where there is one, else the CPU.
         precision: of the forward pass: ``fp32``, ``bf16`` or ``fp16``.
         rule: how outputs become vectors; None takes the artefact's own.
@@ -334,6 +348,7 @@ def load(
         UsageError: a device that is not there, or no statistics of a whole set for `camera_agnostic`.
         ArtefactError: see `read_artefact`; or a network that this passerby does not know, or weights that do not fit it.
     """
+    path = default_model() if path is None else path
     exported = _exported_file(Path(path))
     if exported is not None:
         return _load_exported(

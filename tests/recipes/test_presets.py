@@ -1,4 +1,4 @@
-"""Every preset is a published row that this version can run as it stands."""
+"""Every preset is a published row, or a model of this package, that this version can run as it stands."""
 
 from pathlib import Path
 
@@ -14,11 +14,24 @@ from passerby.recipes import load_preset, preset_names, recipe
 from passerby.recipes.baseline import Config, augmentation, learning_rate, model_config
 
 
+OWN = ("house", "house-small", "house-small-scratch")
+ROWS = [name for name in preset_names("baseline") if name not in OWN]
+
+
 def test_there_is_one_for_every_row():
-    assert len(preset_names("baseline")) == 40
+    assert len(ROWS) == 40
 
 
-@pytest.mark.parametrize("name", preset_names("baseline"))
+@pytest.mark.parametrize("name", OWN)
+def test_models_of_this_package_train_on_the_street_and_claim_nothing(name: str):
+    preset = load_preset(name)
+    config = merged(Config(), preset.options, name)
+    assert preset.dataset == "street" and preset.published is None
+    assert "street render --population house" in preset.note
+    assert ("scratch" in name) == (config.weights == "scratch")
+
+
+@pytest.mark.parametrize("name", ROWS)
 def test_a_preset_resolves(name: str):
     preset = load_preset(name)
     config = merged(recipe(preset.recipe).Config(), preset.options, name)
@@ -33,7 +46,7 @@ def test_a_preset_resolves(name: str):
 
 def test_the_page_of_the_recipe_lists_every_row_with_its_figures():
     page = (Path(__file__).parents[2] / "docs" / "recipes" / "baseline.md").read_text()
-    for name in preset_names("baseline"):
+    for name in ROWS:
         preset = load_preset(name)
         assert preset.published is not None
         figures = f"{100 * preset.published.rank1:.2f} / {100 * preset.published.map:.2f}"
