@@ -136,7 +136,7 @@ def compare_forms(probe: str, old: tuple[Embeddings, Embeddings], new: tuple[Emb
         return found
     numbers: dict[str, Any] = {}
     if _answerable(*old):
-        numbers["map_torch"], numbers["map_exported"] = (float(evaluate(*sets).mAP) for sets in (old, new))
+        numbers["map_torch"], numbers["map_exported"] = (float(evaluate(*sets).map) for sets in (old, new))
     numbers |= _thresholds(_together(old), _together(new))
     return Comparison(**{**asdict(found), **numbers})
 

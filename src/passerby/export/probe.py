@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from passerby import datasets
+from passerby.datasets.registry import locate
 from passerby.datasets.walking import files_below, images_below
 from passerby.embedder import CloudEmbedder, Embedder, Numbering
 from passerby.embeddings import Embeddings
@@ -82,10 +83,10 @@ def _given(folder: Path, dataset: str, points: bool) -> Probe:
     if not folder.is_dir():
         raise DataError(f"--probe {folder}: no such folder. Give a data set, or a folder of images.")
     try:
-        name = dataset or datasets.detect(folder)
+        name, root = (dataset, folder) if dataset else _found(folder)
     except DataError:
         return _plain_images(folder, points)
-    data = datasets.read(name, folder)
+    data = datasets.read(name, root)
     if data.query and data.gallery:
         query, gallery = _few_people(data)
         return Probe(f"{data.name} ({len(query) + len(gallery)} images)", query, gallery, data.train or gallery)
@@ -94,6 +95,11 @@ def _given(folder: Path, dataset: str, points: bool) -> Probe:
         return _plain_images(folder, points)
     split = Split(tuple(dict.fromkeys(whole)))[:LIMIT]
     return Probe(f"{data.name} ({len(split)} images, no queries)", split, split, split)
+
+
+def _found(folder: Path) -> tuple[str, Path]:
+    layout, root = locate(folder)
+    return layout.name, root
 
 
 def _plain_images(folder: Path, points: bool) -> Probe:

@@ -14,7 +14,7 @@ _NORM_STD = 0.02
 
 
 class Block(nn.Module):
-    """Linear, BN, optional LeakyReLU, dropout, classifier: the baseline's block, alone or once a PCB stripe.
+    """Linear, BN, optional activation, dropout, classifier: the baseline's block, alone or once a PCB stripe.
 
     Weights start as published: linear Kaiming normal (fan out) and bias 0, BN weight N(1, 0.02) and bias 0, classifier
     N(0, `classifier_std`) and bias 0.
@@ -27,6 +27,7 @@ class Block(nn.Module):
         leaky_relu: LeakyReLU 0.1 after BN.
         classifier_std: of the classifier's start weights.
         bias: of the linear layer; BN makes it idle in training.
+        relu: ReLU after BN (torchreid's block).
     """
 
     def __init__(
@@ -39,12 +40,13 @@ class Block(nn.Module):
         leaky_relu: bool = False,
         classifier_std: float = 0.001,
         bias: bool = True,
+        relu: bool = False,
     ) -> None:
         super().__init__()
         self.embedding_dim = linear_dim if linear_dim > 0 else in_dim
         self.reduce: nn.Module = nn.Linear(in_dim, linear_dim, bias=bias) if linear_dim > 0 else nn.Identity()
         self.norm = nn.BatchNorm1d(self.embedding_dim)
-        self.activation = nn.LeakyReLU(0.1) if leaky_relu else nn.Identity()
+        self.activation = nn.ReLU() if relu else nn.LeakyReLU(0.1) if leaky_relu else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(self.embedding_dim, num_classes) if num_classes else None
         if isinstance(self.reduce, nn.Linear):
@@ -71,7 +73,7 @@ class BlockHead(nn.Module):
         channels: of the maps, in all.
         num_classes: training classes; 0 makes no classifier.
         pool: see `Pooling`.
-        linear_dim, dropout, leaky_relu, classifier_std: see `Block`.
+        linear_dim, dropout, leaky_relu, relu, classifier_std: see `Block`.
         metric_before_dropout: in training too, the embedding is taken before dropout.
 
     Attributes:
@@ -90,13 +92,15 @@ class BlockHead(nn.Module):
         leaky_relu: bool = False,
         classifier_std: float = 0.001,
         metric_before_dropout: bool = False,
+        relu: bool = False,
     ) -> None:
         super().__init__()
         self.pool = Pooling(pool)
         self.feature_dim = self.pool.width(channels)
         self.block = Block(
-            self.feature_dim, linear_dim, num_classes, dropout=dropout, leaky_relu=leaky_relu, classifier_std=classifier_std
-        )
+            self.feature_dim, linear_dim, num_classes, dropout=dropout, leaky_relu=leaky_relu, classifier_std=classifier_std,
+            relu=relu,
+        )  # fmt: skip
         self.embedding_dim = self.block.embedding_dim
         self.metric_before_dropout = metric_before_dropout
 

@@ -9,7 +9,7 @@ from passerby.errors import UsageError, nearest
 
 __all__ = ["POOLS", "Pooling"]
 
-POOLS: dict[str, int] = {"avg": 1, "max": 1, "avg+max": 2, "gem": 1}
+POOLS: dict[str, int] = {"avg": 1, "max": 1, "avg+max": 2, "gem": 1, "token": 1}
 """Kind of pooling -> numbers that it makes of one channel."""
 
 _GEM_EPS = 1e-6
@@ -20,7 +20,8 @@ class Pooling(nn.Module):
 
     Args:
         kind: ``avg``, ``max``, ``avg+max`` (both, one behind the other), or ``gem``: the generalised mean
-            ``mean(x^p)^(1/p)`` of the positive part, with one learnt p that starts at 3 (Radenovic et al., TPAMI 2019, eq. 3).
+            ``mean(x^p)^(1/p)`` of the positive part, with one learnt p that starts at 3 (Radenovic et al., TPAMI 2019, eq. 3);
+            or ``token``: the first of a transformer's tokens, which is its class token.
 
     Raises:
         UsageError: another kind.
@@ -45,6 +46,8 @@ class Pooling(nn.Module):
     def _pool(self, x: Tensor) -> Tensor:
         if self.kind == "avg":
             return x.mean((2, 3))
+        if self.kind == "token":
+            return x[:, :, 0, 0]
         if self.kind == "max":
             return x.amax((2, 3))
         if self.kind == "avg+max":

@@ -18,6 +18,7 @@ from passerby.models.norms.replacing import use_camera_norms
 from passerby.models.outputs import Outputs
 from passerby.models.pcb import PCBHead
 from passerby.models.pooling import POOLS
+from passerby.models.resnets import STEMS, use_stem
 
 __all__ = ["HEADS", "NORMS", "ModelConfig", "ReidModel", "build_model"]
 
@@ -42,6 +43,7 @@ _ONLY_FOR: dict[str, Sequence[str]] = {
     "linear_dim": ("block", "pcb"),
     "parts": ("pcb",),
     "leaky_relu": ("block", "pcb"),
+    "relu": ("block",),
     "metric_before_dropout": ("block",),
     "search_before_neck": ("bnneck",),
 }
@@ -59,7 +61,7 @@ class ModelConfig:
         usam: spatial attention in a ResNet.
         middle: pool the third stage of a ResNet too, and put its vector before the last one's.
         head: ``block``, ``bnneck`` or ``pcb``.
-        pool: ``avg``, ``max``, ``avg+max`` or ``gem``.
+        pool: ``avg``, ``max``, ``avg+max``, ``gem``, or ``token`` for transformers with a class token.
         linear_dim: length of the head's linear layer, 0 leaves it out; None takes the published one (block 512, pcb 256).
         parts: stripes of pcb.
         leaky_relu: LeakyReLU 0.1 after the block's BN.
@@ -68,6 +70,8 @@ class ModelConfig:
         metric_before_dropout: pair losses see a block's embedding before dropout, not after it.
         search_before_neck: bnneck: search with the feature before the neck, not with the one after it.
         norm: ``batch``, or another of `NORMS`.
+        relu: ReLU after the block's BN, as in torchreid.
+        stem: of a ResNet, one of `resnets.STEMS`: ``usual``, or what other projects' networks have.
 
     Raises:
         UsageError: a value out of range, or an option that the head has not.
@@ -89,6 +93,8 @@ class ModelConfig:
     metric_before_dropout: bool = False
     search_before_neck: bool = False
     norm: str = "batch"
+    relu: bool = False
+    stem: str = "usual"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", tuple(self.image_size))
@@ -98,6 +104,10 @@ class ModelConfig:
             raise UsageError(f'no pooling "{self.pool}". {nearest(self.pool, POOLS)}')
         if self.norm not in NORMS:
             raise UsageError(f'no norm "{self.norm}". {nearest(self.norm, NORMS)}')
+        if self.stem not in STEMS:
+            raise UsageError(f'no stem "{self.stem}". {nearest(self.stem, STEMS)}')
+        if self.relu and self.leaky_relu:
+            raise UsageError("relu and leaky_relu are both on: a block has one activation.")
         for option in fields(self):
             heads, value = _ONLY_FOR.get(option.name), getattr(self, option.name)
             if heads is not None and self.head not in heads and value != option.default:
@@ -174,6 +184,10 @@ def build_model(config: ModelConfig, num_classes: int = 0) -> ReidModel:
         drop_path=config.drop_path,
         usam=config.usam,
     )
+    if config.stem != "usual":
+        use_stem(backbone, config.stem)
+    if config.pool == "token" and (backbone.is_grid or not hasattr(backbone.body, "cls_token")):
+        raise UsageError(f"{backbone.name} has no class token: pool token goes with transformers that have one. Take avg.")
     channels = backbone.num_features
     if config.middle:
         if not backbone.stage_features:

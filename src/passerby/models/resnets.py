@@ -10,7 +10,14 @@ from torch.nn import functional as F
 
 from passerby.errors import UsageError
 
-__all__ = ["IBN", "USAM", "add_ibn_a", "add_usam", "keep_last_resolution"]
+__all__ = ["IBN", "STEMS", "USAM", "add_ibn_a", "add_usam", "keep_last_resolution", "use_stem"]
+
+STEMS = {
+    "usual": "ReLU, then 3x3 max pooling with a border of one pixel",
+    "linear": "no ReLU: reid-strong-baseline and what came from it",
+    "ceil": "3x3 max pooling without a border, the last window cut: fast-reid",
+}
+"""What stands between the first norm of a ResNet and its first stage."""
 
 
 class IBN(nn.Module):
@@ -90,3 +97,22 @@ def keep_last_resolution(body: Any, name: str) -> nn.Module:
     if isinstance(shortcut, nn.Sequential) and isinstance(shortcut[0], nn.AvgPool2d):
         shortcut[0] = nn.Identity()
     return body
+
+
+def use_stem(backbone: Any, stem: str) -> None:
+    """Give a ResNet another stem, in place: no weight changes its name.
+
+    Args:
+        backbone: a `Backbone`.
+        stem: a key of `STEMS`.
+
+    Raises:
+        UsageError: not a ResNet with the plain stem.
+    """
+    body = backbone.body
+    if type(getattr(body, "act1", None)) is not nn.ReLU or not isinstance(getattr(body, "maxpool", None), nn.MaxPool2d):
+        raise UsageError(f"{backbone.name} has no plain ResNet stem, so stem {stem} cannot be: leave it at usual.")
+    if stem == "linear":
+        body.act1 = nn.Identity()
+    elif stem == "ceil":
+        body.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
