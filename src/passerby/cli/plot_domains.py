@@ -15,7 +15,7 @@ __all__ = ["Options", "run"]
 
 @dataclass(frozen=True)
 class Options:
-    """Draw t-SNE by domain and by person, or densities of distances within people, between people and between domains.
+    """Draw t-SNE by domain, by camera and by person, or densities of distances within people, between people and between domains.
 
     A domain is one file of embeddings, or a folder that `passerby embed` wrote, whose query and gallery count together.
     """
@@ -34,6 +34,8 @@ class Options:
     """of tsne: about how many neighbours count"""
     seed: int = 0
     """of t-SNE, and of the pairs that are drawn"""
+    title: str = ""
+    """heading (default: the domains, and what their vectors say of themselves)"""
     dpi: int = 130
     """dots an inch"""
     json: Path | None = None
@@ -57,11 +59,17 @@ def run(options: Options) -> None:
     domains = {name: _embeddings(path) for name, path in zip(names, options.inputs, strict=True)}
     if options.kind == "tsne":
         places = plot_tsne(
-            domains, options.out, people=options.people, perplexity=options.perplexity, seed=options.seed, dpi=options.dpi
+            domains,
+            options.out,
+            people=options.people,
+            perplexity=options.perplexity,
+            seed=options.seed,
+            title=options.title,
+            dpi=options.dpi,
         )
         found = {"positions": [[round(float(value), 4) for value in row] for row in places]}
     else:
-        found = {"share_in_common": plot_distances(domains, options.out, seed=options.seed, dpi=options.dpi)}
+        found = {"share_in_common": plot_distances(domains, options.out, seed=options.seed, title=options.title, dpi=options.dpi)}
     print(f"{options.out}: {len(domains)} domain{'s' if len(domains) > 1 else ''}")
     if options.json is not None:
         write_json(options.json, {"picture": str(options.out), **found})

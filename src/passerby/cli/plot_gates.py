@@ -21,6 +21,8 @@ class Options:
     """picture to write: .png, .pdf, .svg or .jpg"""
     moments: int = 4
     """epochs whose histograms are drawn, the first and the last among them"""
+    title: str = ""
+    """heading (default: the run)"""
     dpi: int = 130
     """dots an inch"""
     json: Path | None = None
@@ -32,7 +34,7 @@ def run(options: Options) -> None:
     from passerby.files import write_json
     from passerby.plots import plot_gates
 
-    states = plot_gates(options.run, options.out, moments=options.moments, dpi=options.dpi)
+    states = plot_gates(options.run, options.out, moments=options.moments, title=options.title, dpi=options.dpi)
     print(f"{options.out}: {len(states[-1].mean)} layers, epochs {', '.join(str(state.epoch) for state in states)}")
     if options.json is not None:
         write_json(options.json, {"picture": str(options.out), "means": {str(state.epoch): dict(state.mean) for state in states}})

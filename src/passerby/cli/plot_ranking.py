@@ -32,6 +32,8 @@ class Options:
     """picture to write: .png, .pdf, .svg or .jpg"""
     queries: tuple[str, ...] = ()
     """draw these queries instead: their names, or ends of them, for instance 0065_c1s1_006500_00.jpg"""
+    more: Path | None = None
+    """embeddings of the multi-query images (multi_query.npz), for a convention with multi-query: market1501-multi-query"""
     each: int = 3
     """how many of the best, of the median and of the worst queries"""
     top: int = 10
@@ -39,7 +41,7 @@ class Options:
     junk: Literal["drop", "mark"] = "drop"
     """what the convention takes out of the ranking: leave it out, or show it in a dotted frame without a rank"""
     convention: str = "market1501"
-    """rules of ranking and counting: market1501, layumi, cail-mixup or any-camera"""
+    """rules of ranking and counting: market1501, market1501-multi-query, layumi, cail-mixup or any-camera"""
     title: str = ""
     """heading (default: model and data set, from the embeddings)"""
     dpi: int = 130
@@ -60,10 +62,12 @@ def run(options: Options) -> None:
         raise UsageError(f"--each is {options.each}, but it acts only without --queries. Leave one out.")
     convention = resolve(options.convention)
     query, gallery = Embeddings.load(options.query), Embeddings.load(options.gallery)
-    folder = image_folder(options.images, [str(name) for part in (query, gallery) for name in part.names])
+    more = Embeddings.load(options.more) if options.more else None
+    parts = [part for part in (query, gallery, more) if part is not None]
+    folder = image_folder(options.images, [str(name) for part in parts for name in part.names])
     scores = plot_ranking(
         query, gallery, folder, options.out, convention=convention, names=options.queries, each=options.each, top=options.top,
-        junk=options.junk, title=options.title, dpi=options.dpi,
+        junk=options.junk, title=options.title, multi_query=more, dpi=options.dpi,
     )  # fmt: skip
     print(f"{options.out}: Rank-1 {scores.rank(1):.2%}, mAP {scores.map:.2%}, mINP {scores.minp:.2%} ({convention.in_words()})")
     if options.json is not None:

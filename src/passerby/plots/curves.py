@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from passerby.errors import DataError, UsageError, listing
-from passerby.plots.style import COLOURS, FAINT, check_format, look, save_figure
+from passerby.plots.style import COLOURS, check_format, line_of, look, percent_axis, save_figure
 from passerby.training.history import History, load_history
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["plot_curves", "short_names"]
 
 _NO_LOSS = {"loss", "accuracy", "seconds", "images_per_s", "step", "epoch", "kind"}
-_RETRIEVAL = {"map": ("mAP", "solid"), "rank1": ("Rank-1", (0, (4, 1.6))), "minp": ("mINP", (0, (1, 1.4)))}
-_ERRORS = {"val_error": ("validation error", "solid")}
+_RETRIEVAL = {"map": "mAP", "rank1": "Rank-1", "minp": "mINP"}
+_ERRORS = {"val_error": "validation error"}
 
 
 def plot_curves(
@@ -30,13 +31,14 @@ def plot_curves(
     title: str = "",
     dpi: int = 130,
 ) -> None:
-    """Draw what runs have logged. One run also shows the parts of its loss; several share one axis, a colour each.
+    """Draw what runs have logged. One run also shows the parts of its loss; several share axes, a colour and a line
+    style each, with a panel for each number of the evaluation.
 
     Args:
         runs: run folders, as training makes them.
         out: PNG, PDF, SVG or JPG to write.
         names: what to call the runs; default: as little of their paths as tells them apart.
-        title: heading; default: the names.
+        title: heading; default: what is drawn of whom.
         dpi: dots an inch.
 
     Raises:
@@ -56,7 +58,7 @@ def plot_curves(
     if early:
         raise DataError(f"{listing(early)}: no epoch is finished yet, there is nothing to draw. Wait, or look at history.jsonl.")
     with look():
-        figure = _figure(dict(zip(called, histories, strict=True)), title or " · ".join(called))
+        figure = _figure(dict(zip(called, histories, strict=True)), title or "training of " + " · ".join(called))
         save_figure(figure, out, dpi=dpi)
 
 
@@ -79,44 +81,48 @@ def _epochs(history: History, kind: str, name: str) -> tuple[list[float], list[f
 
 def _figure(runs: dict[str, History], title: str) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
 
-    panels = [_loss, _accuracy] + [panel for panel in (_retrieval, _validation) if any(_has(h, panel) for h in runs.values())]
+    panels: list[Callable[[Axes, dict[str, History]], None]] = [_loss, _accuracy, *_evaluations(runs)]
     figure = Figure(figsize=(3.55 * len(panels), 3.3), layout="constrained")
     figure.suptitle(title, fontweight="bold", fontsize=12, x=0.008, ha="left")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         panel(axes, runs)
         axes.set_xlabel("epoch")
         axes.set_xlim(left=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(runs) > 1:
-        from matplotlib.lines import Line2D
-
-        keys = [Line2D([], [], color=_colour(number)) for number in range(len(runs))]
-        figure.legend(keys, list(runs), loc="outside lower center", ncols=min(4, len(runs)))
+        keys = [Line2D([], [], **line_of(number)) for number in range(len(runs))]
+        figure.legend(keys, list(runs), loc="outside lower center", ncols=min(4, len(runs)), handlelength=3.4)
     return figure
 
 
-def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
-
-
-def _has(history: History, panel: object) -> bool:
-    wanted = _RETRIEVAL if panel is _retrieval else _ERRORS
-    return any(name in line for line in history.evaluations for name in wanted)
+def _evaluations(runs: dict[str, History]) -> list[Callable[[Axes, dict[str, History]], None]]:
+    """Panels of what the evaluation logged: of one run all of a kind together, of several runs each number by itself."""
+    logged = {name for history in runs.values() for line in history.evaluations for name in line}
+    panels = []
+    for wanted, title in ((_RETRIEVAL, "search, queries in gallery"), (_ERRORS, "held-out images")):
+        names = [name for name in wanted if name in logged]
+        groups = [names] if len(runs) == 1 else [[name] for name in names]
+        for group in filter(None, groups):
+            heading = title if len(runs) == 1 else f"{wanted[group[0]]}, {title}"
+            panels.append(partial(_evaluation, wanted={name: wanted[name] for name in group}, title=heading))
+    return panels
 
 
 def _loss(axes: Axes, runs: dict[str, History]) -> None:
     axes.set_title("training loss")
     for number, history in enumerate(runs.values()):
         if len(runs) == 1:
-            axes.plot(*_epochs(history, "step", "loss"), color=_colour(0), alpha=0.25, linewidth=0.9)
-        axes.plot(*_epochs(history, "epoch", "loss"), color=_colour(number), label="sum", marker=_marker(history))
+            axes.plot(*_epochs(history, "step", "loss"), color=COLOURS[0], alpha=0.25, linewidth=0.9)
+        axes.plot(*_epochs(history, "epoch", "loss"), label="sum", marker=_marker(history), **line_of(number))
     parts = _parts(next(iter(runs.values()))) if len(runs) == 1 else []
     for place, name in enumerate(parts, 1):
         (history,) = runs.values()
-        axes.plot(*_epochs(history, "epoch", name), color=_colour(place), linewidth=1.2, label=name)
+        axes.plot(*_epochs(history, "epoch", name), linewidth=1.2, label=name, **line_of(place))
     if parts:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, handlelength=3)
     axes.set_ylim(bottom=0)
 
 
@@ -133,36 +139,22 @@ def _marker(history: History) -> str | None:
 def _accuracy(axes: Axes, runs: dict[str, History]) -> None:
     axes.set_title("accuracy on training batches")
     for number, history in enumerate(runs.values()):
-        axes.plot(*_epochs(history, "epoch", "accuracy"), color=_colour(number), marker=_marker(history))
+        axes.plot(*_epochs(history, "epoch", "accuracy"), marker=_marker(history), **line_of(number))
     _percent(axes)
 
 
-def _evaluation(axes: Axes, runs: dict[str, History], wanted: dict[str, tuple[str, Any]], title: str) -> None:
-    from matplotlib.lines import Line2D
-
-    keys = {}
+def _evaluation(axes: Axes, runs: dict[str, History], *, wanted: dict[str, str], title: str) -> None:
     for number, history in enumerate(runs.values()):
-        for name, (said, line) in wanted.items():
+        for place, (name, said) in enumerate(wanted.items()):
             epochs, values = _epochs(history, "evaluation", name)
             if epochs:
-                axes.plot(epochs, values, color=_colour(number), linestyle=line, marker="o", markersize=3.5)
-                last = f"{said} {values[-1]:.1%}" if len(runs) == 1 else said
-                keys[last] = Line2D([], [], color=_colour(0) if len(runs) == 1 else FAINT, linestyle=line)
-    axes.legend(list(keys.values()), list(keys), fontsize=8, loc="upper left", handlelength=3)
+                style = line_of(place if len(runs) == 1 else number)
+                axes.plot(epochs, values, label=f"{said} {values[-1]:.1%}", marker="o", markersize=3.5, **style)
+    axes.legend(fontsize=8, loc="upper left", handlelength=3)
     axes.set_title(title)
     _percent(axes)
 
 
-def _retrieval(axes: Axes, runs: dict[str, History]) -> None:
-    _evaluation(axes, runs, _RETRIEVAL, "search, queries in gallery")
-
-
-def _validation(axes: Axes, runs: dict[str, History]) -> None:
-    _evaluation(axes, runs, _ERRORS, "held-out images")
-
-
 def _percent(axes: Axes) -> None:
-    from matplotlib.ticker import PercentFormatter
-
     axes.set_ylim(0, 1.02)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    percent_axis(axes.yaxis)

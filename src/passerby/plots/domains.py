@@ -11,7 +11,8 @@ import numpy as np
 
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError, listing
-from passerby.plots.style import COLOURS, FAINT, RIGHT, WRONG, check_format, look, save_figure
+from passerby.plots.headings import measured_on, notes_of
+from passerby.plots.style import COLOURS, FAINT, MARKERS, RIGHT, WRONG, check_format, head_and_foot, line_of, look, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,9 +30,10 @@ def plot_tsne(
     people: int = 15,
     perplexity: float = 20.0,
     seed: int = 0,
+    title: str = "",
     dpi: int = 130,
 ) -> np.ndarray:
-    """Draw people of several domains in two dimensions, once coloured by domain and once by person.
+    """Draw people of several domains in two dimensions: by domain, by camera and by person, each where there are two or more.
 
     Args:
         domains: vectors by domain; junk and distractors are left out.
@@ -39,6 +41,7 @@ def plot_tsne(
         people: most people of each domain, those with most images first (ties by number).
         perplexity: of t-SNE; about how many neighbours count.
         seed: of t-SNE.
+        title: heading; default: the domains, and what their vectors say of themselves.
         dpi: dots an inch.
 
     Returns:
@@ -64,27 +67,43 @@ def plot_tsne(
     of_domain = np.repeat(np.arange(len(chosen)), [len(kept) for kept in chosen.values()])
     persons = np.concatenate([domains[name].pids[kept] for name, kept in chosen.items()])
     _, of_person = np.unique(np.stack([of_domain, persons]), axis=1, return_inverse=True)
-    import matplotlib
-
+    camids = np.concatenate([domains[name].camids[kept] for name, kept in chosen.items()])
+    cameras, of_camera = np.unique(np.stack([of_domain, camids]), axis=1, return_inverse=True)
+    names = list(chosen)
+    called = [f"{names[d]} c{camid}" if len(names) > 1 else f"camera {camid}" for d, camid in cameras.T]
+    kinds = [("domain", of_domain, names), ("camera", of_camera.reshape(-1), called), ("person", of_person.reshape(-1), None)]
+    shown = [kind for kind in kinds if kind[1].max() > 0]
     with look():
-        figure, axes = _figure(1, 2, (9.6, 4.6))
-        for number, name in enumerate(chosen):
-            mine = of_domain == number
-            axes[0].scatter(*places[mine].T, s=9, color=COLOURS[number % len(COLOURS)], label=name)
-        axes[0].legend(loc="best", fontsize=8)
-        axes[0].set_title("by domain")
-        wheel = matplotlib.colormaps["hsv"](of_person.reshape(-1) * 0.618034 % 1.0)
-        axes[1].scatter(*places.T, s=9, color=wheel)
-        axes[1].set_title(f"by person ({of_person.max() + 1} people)")
-        for axis in axes:
-            axis.set_xticks([])
-            axis.set_yticks([])
+        figure, axes = _figure(1, len(shown), (4.6 * len(shown), 4.9))
+        for axis, (kind, numbers, labels) in zip(axes, shown, strict=True):
+            _scatter(axis, places, numbers, labels)
+            axis.set_title(f"by {kind} ({numbers.max() + 1})")
+        how = f"t-SNE of {len(rows)} images, perplexity {perplexity:g}, cosine distance; near is alike, far says little"
+        heading = title or "t-SNE of " + " · ".join(_told(name, domains[name]) for name in names)
+        head_and_foot(figure, heading, how, *notes_of(domains.values()))
         save_figure(figure, out, dpi=dpi)
     return places
 
 
+def _scatter(axis: Axes, places: np.ndarray, numbers: np.ndarray, labels: list[str] | None) -> None:
+    """Points by kind, a colour and a shape each; without labels the kinds are many and only told apart."""
+    for number in range(int(numbers.max()) + 1):
+        style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]}
+        axis.scatter(*places[numbers == number].T, s=13, linewidths=0, label=None if labels is None else labels[number], **style)
+    if labels is not None and len(labels) <= 24:
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0), fontsize=7, ncols=4, handletextpad=0.1, columnspacing=0.8)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def _told(name: str, found: Embeddings) -> str:
+    """The domain's name, and in brackets what its vectors were made with and of."""
+    about = measured_on(found)
+    return f"{name} ({about})" if about and about != name else name
+
+
 def plot_distances(
-    domains: Mapping[str, Embeddings], out: str | os.PathLike[str], *, seed: int = 0, dpi: int = 130
+    domains: Mapping[str, Embeddings], out: str | os.PathLike[str], *, seed: int = 0, title: str = "", dpi: int = 130
 ) -> dict[str, float]:
     """Draw densities of cosine distances: within and between people of each domain, and between pairs of domains.
 
@@ -92,6 +111,7 @@ def plot_distances(
         domains: vectors by domain; junk and distractors are left out.
         out: PNG, PDF, SVG or JPG to write.
         seed: of the pairs that are drawn where there are very many.
+        title: heading; default: the domains, and what their vectors say of themselves.
         dpi: dots an inch.
 
     Returns:
@@ -120,12 +140,14 @@ def plot_distances(
             random = np.random.default_rng(seed)
             for number, (a, b) in enumerate(pairs):
                 distances = _between(vectors[a], vectors[b], random)
-                axes[-1].plot(_GRID, density(distances), color=COLOURS[number % len(COLOURS)], label=f"{a} - {b}")
+                axes[-1].plot(_GRID, density(distances), label=f"{a} - {b}", **line_of(number))
             axes[-1].set_title("between domains")
-            axes[-1].legend(loc="best", fontsize=7)
+            axes[-1].legend(loc="best", fontsize=7, handlelength=3)
         for axis in axes:
             axis.set_xlabel("cosine distance")
             axis.set_yticks([])
+        heading = title or "distances of " + " · ".join(_told(name, found) for name, found in domains.items())
+        head_and_foot(figure, heading, "densities of cosine distances of pairs of images", *notes_of(domains.values()))
         save_figure(figure, out, dpi=dpi)
     return overlaps
 

@@ -9,18 +9,21 @@ import numpy as np
 
 from passerby.errors import UsageError
 from passerby.models.norms.gate_history import GateState, read_gates
-from passerby.plots.style import check_format, look, save_figure
+from passerby.plots.style import MAP_COLOURS, check_format, head_and_foot, look, save_figure
 
 __all__ = ["plot_gates"]
 
 
-def plot_gates(run: str | os.PathLike[str], out: str | os.PathLike[str], *, moments: int = 4, dpi: int = 130) -> list[GateState]:
+def plot_gates(
+    run: str | os.PathLike[str], out: str | os.PathLike[str], *, moments: int = 4, title: str = "", dpi: int = 130
+) -> list[GateState]:
     """Draw the mean gate of each layer over the epochs, and all histograms at a few of them.
 
     Args:
         run: folder of a run with batch-instance norms.
         out: PNG, PDF, SVG or JPG to write.
         moments: epochs whose histograms are drawn, spread evenly, the first and the last among them; 2 or more.
+        title: heading; default: the run.
         dpi: dots an inch.
 
     Returns:
@@ -42,7 +45,7 @@ def plot_gates(run: str | os.PathLike[str], out: str | os.PathLike[str], *, mome
     with look():
         figure = Figure(figsize=(3.6 + 2.0 * len(chosen), 5.4), layout="constrained")
         axes = figure.subplots(1, 1 + len(chosen), sharey=True, width_ratios=[1.6, *[1.0] * len(chosen)])
-        shown = axes[0].imshow(means, aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
+        shown = axes[0].imshow(means, aspect="auto", vmin=0, vmax=1, cmap=MAP_COLOURS, interpolation="nearest")
         figure.colorbar(shown, ax=axes[0], location="left", label="mean gate: 0 instance norm, 1 batch norm")
         step = max(1, len(states) // 5)
         axes[0].set_xticks(range(0, len(states), step), [str(state.epoch) for state in states[::step]])
@@ -56,5 +59,10 @@ def plot_gates(run: str | os.PathLike[str], out: str | os.PathLike[str], *, mome
             axis.set_xlabel("gate")
         for axis in axes:
             axis.grid(False)
+        head_and_foot(
+            figure,
+            title or f"gates of {Path(run).resolve().name}",
+            "grey: share of a layer's gates; dark to the right is batch norm",
+        )
         save_figure(figure, out, dpi=dpi)
     return chosen

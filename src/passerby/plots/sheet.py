@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from passerby.datasets import read_image
 from passerby.embeddings import Embeddings
 from passerby.errors import DataError, UsageError, listing
 from passerby.metrics import MARKET1501, Convention, RetrievalScores, evaluate
+from passerby.metrics.protocols import pool_queries
+from passerby.plots.headings import measured_on, notes_of
 from passerby.plots.ranking import Junk, RankedQuery, choose_queries, find_queries, rank_query
 from passerby.plots.style import FAINT, INK, RIGHT, WRONG, check_format, look, save_figure
 
@@ -25,6 +28,7 @@ __all__ = ["plot_ranking"]
 _SIGN = {"right": "✓", "wrong": "✗", "junk": "–"}
 _COLOUR = {"right": RIGHT, "wrong": WRONG, "junk": FAINT}
 _LINE = {"right": "solid", "wrong": (0, (2.2, 1.4)), "junk": "dotted"}
+_MOSAIC = 4  # images of a multi-query that are shown
 _LEFT, _CELL, _GAP, _HIGH, _BETWEEN, _HEAD = 1.28, 0.82, 0.10, 2.14, 0.16, 0.86  # inches
 
 
@@ -41,9 +45,12 @@ def plot_ranking(
     junk: Junk = "drop",
     title: str = "",
     scores: RetrievalScores | None = None,
+    multi_query: Embeddings | None = None,
     dpi: int = 130,
 ) -> RetrievalScores:
     """Draw queries with their ranked gallery images: by default the best, the median and the worst ones.
+
+    With multi-query, the query's place shows up to four of the images that it was pooled from.
 
     Args:
         query: (Q, D); names are paths below `images`.
@@ -57,6 +64,7 @@ def plot_ranking(
         junk: ``drop`` or ``mark`` what the convention takes out.
         title: what was measured on what; default: from the embeddings' meta.
         scores: of these queries under this convention, where they are known already.
+        multi_query: further images of the queries' persons, for a convention with multi-query.
         dpi: dots an inch.
 
     Returns:
@@ -70,25 +78,39 @@ def plot_ranking(
     check_format(out, dpi)
     if each < 1 or top < 1:
         raise UsageError(f"each is {each}, top is {top}: both are whole numbers from 1.")
-    if convention.shots == "single" or convention.multi_query != "none":
-        raise UsageError(
-            "a ranking sheet shows one gallery and single queries: give a convention without single shots and multi-query."
-        )
-    known = scores if scores is not None else evaluate(query, gallery, convention)
+    if convention.shots == "single":
+        raise UsageError("a ranking sheet shows one gallery: give a convention without single shots.")
+    known = scores if scores is not None else evaluate(query, gallery, convention, multi_query=multi_query)
+    searched = query
+    if multi_query is not None:
+        searched = pool_queries(query, multi_query, convention.multi_query, unit=convention.distance == "cosine")
     groups = {"": find_queries(query, names)} if names else choose_queries(known, each)
     ranked = {
-        name: [rank_query(query, gallery, row, convention, top=top, junk=junk) for row in rows] for name, rows in groups.items()
+        name: [rank_query(searched, gallery, row, convention, top=top, junk=junk) for row in rows]
+        for name, rows in groups.items()
     }
     root = Path(images)
-    _check_images(root, query, gallery, ranked)
+    pooled = {entry.row: _pooled(query, multi_query, entry.row) for group in ranked.values() for entry in group}
+    _check_images(root, pooled, gallery, ranked)
     with look():
-        figure = _sheet(query, gallery, root, ranked, known, top, _heading(query, gallery, title))
+        figure = _sheet(
+            query, gallery, root, ranked, pooled, known, top, title or measured_on(query, gallery) or "ranked gallery"
+        )
         save_figure(figure, out, dpi=dpi)
     return known
 
 
-def _check_images(root: Path, query: Embeddings, gallery: Embeddings, ranked: dict[str, list[RankedQuery]]) -> None:
-    needed = {str(query.names[r.row]) for group in ranked.values() for r in group}
+def _pooled(query: Embeddings, more: Embeddings | None, row: int) -> list[str]:
+    """Names of the images that stand for a query: those that are pooled, where there are any, else its own."""
+    own = str(query.names[row])
+    if more is None:
+        return [own]
+    of_person = (more.pids == query.pids[row]) & (more.camids == query.camids[row])
+    return list(map(str, more.names[of_person])) or [own]
+
+
+def _check_images(root: Path, pooled: dict[int, list[str]], gallery: Embeddings, ranked: dict[str, list[RankedQuery]]) -> None:
+    needed = {name for names in pooled.values() for name in names[:_MOSAIC]}
     needed |= {str(gallery.names[c]) for group in ranked.values() for r in group for c in r.columns}
     missing = sorted(name for name in needed if not name or not (root / name).is_file())
     if missing:
@@ -98,26 +120,19 @@ def _check_images(root: Path, query: Embeddings, gallery: Embeddings, ranked: di
         )
 
 
-def _heading(query: Embeddings, gallery: Embeddings, title: str) -> str:
-    if title:
-        return title
-    model = " ".join(str(query.meta[key]) for key in ("recipe", "backbone") if query.meta.get(key))
-    data = str(query.meta.get("data", ""))
-    return " on ".join(part for part in (model, data) if part) or "ranked gallery"
-
-
 def _sheet(
     query: Embeddings,
     gallery: Embeddings,
     root: Path,
     ranked: dict[str, list[RankedQuery]],
+    pooled: dict[int, list[str]],
     scores: RetrievalScores,
     top: int,
     heading: str,
 ) -> Figure:
     from matplotlib.figure import Figure
 
-    notes = tuple(dict.fromkeys((*query.notes, *gallery.notes)))
+    notes = notes_of([query, gallery])
     foot = 0.34 + 0.17 * len(notes)
     rows = sum(map(len, ranked.values()))
     width = _LEFT + (top + 1) * _CELL + 0.34
@@ -136,7 +151,7 @@ def _sheet(
         for entry in group:
             y -= _HIGH
             write(y + _HIGH - 0.58, _about(entry, scores), fontsize=7.5, color=FAINT, va="top", linespacing=1.5)
-            _row(figure, y, query, gallery, root, entry)
+            _row(figure, y, query, gallery, root, entry, pooled[entry.row])
         y -= _BETWEEN
     write(foot - 0.16, _key(ranked, scores), fontsize=7.5)
     for line, note in enumerate(notes):
@@ -144,7 +159,9 @@ def _sheet(
     return figure
 
 
-def _row(figure: Figure, y: float, query: Embeddings, gallery: Embeddings, root: Path, entry: RankedQuery) -> None:
+def _row(
+    figure: Figure, y: float, query: Embeddings, gallery: Embeddings, root: Path, entry: RankedQuery, pooled: list[str]
+) -> None:
     """One query and what was found for it, on the strip above `y`."""
     width, height = figure.get_size_inches()
 
@@ -153,13 +170,13 @@ def _row(figure: Figure, y: float, query: Embeddings, gallery: Embeddings, root:
         return figure.add_axes((x / width, (y + 0.44) / height, (_CELL - _GAP) / width, (_HIGH - 0.58) / height))
 
     axes = place(0)
-    _picture(axes, root / str(query.names[entry.row]))
+    _show(axes, _mosaic([root / name for name in pooled]))
     _frame(axes, INK, "solid", 1.6)
-    _caption(axes, "query", f"camera {query.camids[entry.row]}", INK)
+    _caption(axes, "query" if len(pooled) == 1 else f"{len(pooled)} images", f"camera {query.camids[entry.row]}", INK)
     found = zip(entry.columns, entry.verdicts, entry.ranks, entry.nearness, strict=True)
     for column, (index, verdict, rank, near) in enumerate(found, 1):
         axes = place(column)
-        _picture(axes, root / str(gallery.names[index]))
+        _show(axes, read_image(root / str(gallery.names[index])))
         _frame(axes, _COLOUR[verdict], _LINE[verdict], 2.6)
         _caption(axes, f"{_SIGN[verdict]} {rank or 'junk'}", f"cam {gallery.camids[index]} · {near:.2f}", _COLOUR[verdict])
 
@@ -183,8 +200,19 @@ def _about(entry: RankedQuery, scores: RetrievalScores) -> str:
     return f"{ap}\n{first}\n{entry.matches} to find\nperson {scores.pids[entry.row]}"
 
 
-def _picture(axes: Axes, path: Path) -> None:
-    image = read_image(path)
+def _mosaic(paths: list[Path]) -> Image.Image:
+    """One image, or up to four of the size of the first, two a line."""
+    images = [read_image(path) for path in paths[:_MOSAIC]]
+    if len(images) == 1:
+        return images[0]
+    width, height = images[0].size
+    whole = Image.new("RGB", (2 * width, 2 * height), "white")
+    for place, image in enumerate(images):
+        whole.paste(image.resize((width, height)), (place % 2 * width, place // 2 * height))
+    return whole
+
+
+def _show(axes: Axes, image: Image.Image) -> None:
     axes.imshow(np.asarray(image), aspect="auto", interpolation="lanczos")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -23,6 +23,7 @@ __all__ = [
     "INK",
     "LINES",
     "MAP_COLOURS",
+    "MARKERS",
     "RIGHT",
     "WRONG",
     "check_format",
@@ -41,6 +42,7 @@ LINES: tuple[Any, ...] = (
     (0, (2.5, 1)), (0, (8, 2)), (0, (4, 1.2, 1, 1.2, 1, 1.2)), (0, (1, 3)),
 )  # fmt: skip
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo", "----", "++")
+MARKERS = "osD^vPX*"
 MAP_COLOURS = "cividis"  # its lightness grows evenly, so that a grey print says the same
 FORMATS = ("png", "pdf", "svg", "jpg")
 

@@ -192,6 +192,11 @@ def preprocess(config: Config) -> Preprocess:
     return Preprocess(size=(config.height, config.width), interpolation=config.interpolation)
 
 
+def augmentation(config: Config) -> TrainTransforms:
+    """The augmentation of training images."""
+    return TrainTransforms(preprocess(config), flip=config.flip, pad_px=config.pad_px, random_erasing=config.random_erasing)
+
+
 def build_model(config: Config, num_classes: int, start: Path | None = None) -> ReidModel:
     """The network with its start weights.
 
@@ -380,8 +385,7 @@ def make_loader(config: Config, train: Split, cameras: np.ndarray, here: World, 
         sampler = CameraShares(sampler, cameras, here.rank, here.size)
         for number in range(config.epochs):  # better to know before the first step than after hours
             sampler.epoch(number)
-    transform = TrainTransforms(preprocess(config), flip=config.flip, pad_px=config.pad_px, random_erasing=config.random_erasing)
-    return TrainLoader(train, labels, transform, sampler, seed=config.seed, workers=workers)
+    return TrainLoader(train, labels, augmentation(config), sampler, seed=config.seed, workers=workers)
 
 
 def train(
