@@ -64,6 +64,8 @@ class Options:
     of the one --camera"""
     subset: Literal["auto", "gallery", "query", "train", "all"] = "auto"
     """of the data set: auto is its gallery where it has one, else all of it"""
+    trial: str = ""
+    """which of a small data set's repeated splits, by its name or its number"""
     device: str = "auto"
     """for the model: auto, cpu, cuda, cuda:1 ..."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -104,8 +106,9 @@ def _check(options: Options) -> None:
         if options.dataset == "images" and (not options.camera.strip() or options.subset != "auto"):
             raise UsageError("--dataset images needs --camera, one name for all crops, and takes no --subset.")
         return
-    if options.subset != "auto":
-        raise UsageError(f"--subset is {options.subset}, but it acts only with --dataset. Leave it out.")
+    for name, usual in {"subset": "auto", "trial": ""}.items():
+        if getattr(options, name) != usual:
+            raise UsageError(f"--{name} is {getattr(options, name)}, but it acts only with --dataset. Leave it out.")
     if not options.camera.strip():
         raise UsageError("--camera is needed: the name of the camera that the films are from, for instance --camera lobby.")
     chosen = [name for name in ("detector", "detections", "tracks") if getattr(options, name) is not None]
@@ -204,7 +207,7 @@ def _records(options: Options, source: Path) -> Split:
 
     if options.dataset == "images":
         return read_unlabelled(source, source.resolve().name)
-    data = datasets.one_trial(datasets.read(options.dataset, source), "")
+    data = datasets.one_trial(datasets.read(options.dataset, source), options.trial)
     splits = {name: split for name, split in data.splits().items() if name != "multi_query"}
     wanted = ("gallery" if "gallery" in splits else "all") if options.subset == "auto" else options.subset
     if wanted == "all":

@@ -72,7 +72,9 @@ class Film:
         """What must be said of damaged frames; empty where there are none."""
         if not self.damaged:
             return ""
-        return f'"{shown(self.path)}": {len(self.damaged)} frames cannot be decoded and were skipped ({listing(self.damaged)})'
+        count = len(self.damaged)
+        counted = "1 frame cannot be decoded and was" if count == 1 else f"{count} frames cannot be decoded and were"
+        return f'"{shown(self.path)}": {counted} skipped ({listing(self.damaged)})'
 
 
 class _PictureFolder(Film):
@@ -93,7 +95,7 @@ class _PictureFolder(Film):
             if picture.size != self.size:
                 raise DataError(
                     f'"{shown(path)}" has {picture.size[0]} x {picture.size[1]} pixels, the pictures before it '
-                    f"{self.size[0]} x {self.size[1]}: frames of one camera have one size. Give each size its own folder."
+                    f"{self.size[0]} x {self.size[1]}: frames of one camera have one size. Crops of people go in with --dataset images."
                 )
             yield Frame(number, number / self.fps, None, lambda picture=picture: np.asarray(picture))
         if self.damaged and len(self.damaged) == len(self.pictures):
@@ -115,7 +117,7 @@ class _VideoFile(Film):
                 raise DataError(f'"{shown(path)}" tells no picture size: its header is damaged. Copy it again.')
             super().__init__(path, size, fps or told or FOLDER_FPS, stream.frames or None)
             self._forced, self._tick = fps is not None, float(stream.time_base or 0)
-            self._zero = stream.start_time or 0
+            self._zero = int(stream.start_time or 0)
 
     def frames(self, start: int = 0, mark: int | None = None) -> Iterator[Frame]:
         with open_video(self.path) as container:
@@ -169,9 +171,10 @@ class _VideoFile(Film):
                 yield None if frame.is_corrupt or (frame.width, frame.height) != self.size else frame
 
     def _frame(self, number: int, decoded: Any) -> Frame:
-        counted = self._forced or decoded.pts is None or not self._tick
-        seconds = number / self.fps if counted else (decoded.pts - self._zero) * self._tick
-        return Frame(number, seconds, decoded.pts, lambda: decoded.to_ndarray(format="rgb24"))
+        mark = decoded.pts
+        counted = self._forced or mark is None or not self._tick
+        seconds = number / self.fps if counted else (mark - self._zero) * self._tick
+        return Frame(number, seconds, mark, lambda: decoded.to_ndarray(format="rgb24"))
 
 
 def open_film(path: Path, fps: float | None = None) -> Film:

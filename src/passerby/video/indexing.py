@@ -201,6 +201,7 @@ class _Run:
     def go(self) -> FilmReport:
         begin, mark = self._resume()
         if self.state.done:
+            self._forget()
             return self._report(None, was_done=True)
         resumed, still = self.state.next or None, set(self.crops)
         with meter(f"index {self.film.path.name}", self.film.count, "frames") as shown_progress:
@@ -295,7 +296,8 @@ class _Run:
     def _forget(self) -> None:
         """What was seen in a finished segment is needed no more: it is taken out of the gallery."""
         for chunk in range(self.state.segment_chunk, self.state.chunks):
-            self.gallery.add_progress(f"{self.bookmark} {chunk}", "")
+            if self.gallery.progress(f"{self.bookmark} {chunk}"):
+                self.gallery.add_progress(f"{self.bookmark} {chunk}", "")
         place = self.watcher.place
         self.state.segment, self.state.segment_number, self.state.segment_chunk = place.segment, place.number, self.state.chunks
 

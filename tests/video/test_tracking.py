@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from passerby.errors import UsageError
+from passerby.video import Boxes, Tracking
+from passerby.video.tracking import ByteTracker, GivenTracks
+
+PERSON = np.array([0.0, 0.0, 20.0, 50.0])
+
+
+def walk(number, left, step, confidence=0.9):
+    return (PERSON + [left + step * number, 0, left + step * number, 0], confidence)
+
+
+def boxes(*people):
+    return Boxes.of([corners for corners, _ in people], [confidence for _, confidence in people])
+
+
+def test_people_keep_their_numbers_and_tracks_end_when_patience_does():
+    follower = ByteTracker(Tracking(patience_s=0.5), 10)
+    assert follower.idle and follower.open == ()
+    seen, ended = [], []
+    for number in range(30):
+        there = [walk(number, 0, 3)] if number < 12 else []
+        there += [walk(number, 300, -3)] if number < 20 else []
+        step = follower.step(number, boxes(*there))
+        seen.append(dict(zip(step.boxes.tracks.tolist(), step.boxes.corners[:, 0].tolist(), strict=True)))
+        ended += [(track, number) for track in step.ended]
+    assert seen[0] == {}  # one look is not enough
+    left, right = sorted(seen[5], key=seen[5].get)
+    assert all(now[left] == 3 * n and now[right] == 300 - 3 * n for n, now in enumerate(seen[:12]) if n >= 1)
+    assert [track for track, _ in ended] == [left, right]
+    assert 12 + 5 - 1 <= ended[0][1] <= 12 + 5 + 1 and follower.idle and follower.open == ()
+
+
+def test_a_weak_box_carries_a_track_on_and_begins_none():
+    follower = ByteTracker(Tracking(sure=0.5), 10)
+    for number in range(10):
+        sure = 0.9 if number < 4 else 0.2
+        step = follower.step(number, boxes(walk(number, 0, 3, sure), walk(number, 200, 2, 0.3)))
+    assert len(step.boxes) == 1 and step.boxes.corners[0, 0] == 27 and follower.open == (int(step.boxes.tracks[0]),)
+
+
+def test_the_same_boxes_give_the_same_tracks():
+    random = np.random.default_rng(0)
+    frames = [
+        boxes(*[(PERSON + np.tile(random.integers(0, 400, 2), 2), float(random.random())) for _ in range(random.integers(0, 9))])
+        for _ in range(60)
+    ]
+
+    def run():
+        follower = ByteTracker(Tracking(), 10)
+        steps = [follower.step(number, each) for number, each in enumerate(frames)]
+        return [(step.boxes.tracks.tolist(), step.boxes.corners.tolist(), step.ended) for step in steps]
+
+    assert run() == run()
+
+
+def test_given_tracks_end_with_their_last_box():
+    by_frame = {0: Boxes.of([PERSON], [1], [7]), 3: Boxes.of([PERSON, PERSON], [1, 1], [7, 9]), 5: Boxes.of([PERSON], [1], [9])}
+    follower = GivenTracks(by_frame)
+    steps = [follower.step(number, by_frame.get(number, Boxes())) for number in range(6)]
+    assert [step.ended for step in steps] == [(), (), (), (7,), (), (9,)]
+    assert steps[3].boxes.tracks.tolist() == [7, 9] and follower.idle
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"sure": 0}, "sure of the tracking is 0: it lies between 0 and 1"),
+        ({"overlap": 1}, "overlap of the tracking is 1: it lies between 0 and 1"),
+        ({"patience_s": 0}, "patience_s of the tracking is 0 and confirm 2"),
+        ({"confirm": 0}, "patience_s of the tracking is 1 and confirm 0"),
+    ],
+)
+def test_wrong_values_are_refused(wrong, text):
+    with pytest.raises(UsageError, match=text):
+        Tracking(**wrong)
