@@ -14,7 +14,11 @@ _MORE = 8  # times the wanted rows that are looked at first, and times more when
 
 
 def first_of_groups(
-    search: Callable[[np.ndarray, int], list[Found]], queries: np.ndarray, k: int, groups: np.ndarray, total: int
+    search: Callable[[np.ndarray, int], list[Found]],
+    queries: np.ndarray,
+    k: int,
+    groups: Callable[[np.ndarray], np.ndarray],
+    total: int,
 ) -> list[Found]:
     """The most similar row of each of the k nearest groups, exactly.
 
@@ -22,7 +26,7 @@ def first_of_groups(
         search: (queries, count) -> the `count` most similar positions of each query.
         queries: (Q, D).
         k: groups wanted.
-        groups: (N,) group of each position; negative: a group of its own.
+        groups: what was found -> (n,) its groups; negative: a group of its own.
         total: how many rows can be found at all.
     """
     found: list[Found | None] = [None] * len(queries)
@@ -40,9 +44,9 @@ def first_of_groups(
     return [each for each in found if each is not None]
 
 
-def _first(near: Found, groups: np.ndarray) -> np.ndarray:
+def _first(near: Found, groups: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Places in `near` of the first row of each group."""
-    own = groups[near.ids].astype(np.int64)
+    own = groups(near.ids).astype(np.int64)
     alone = own < 0
     own[alone] = -1 - np.flatnonzero(alone)
     _, first = np.unique(own, return_index=True)

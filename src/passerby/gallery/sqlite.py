@@ -23,6 +23,7 @@ from passerby.gallery.mapped import ROW, Copy, State, VectorBlock, follow
 from passerby.gallery.rows import Model, NewSighting, Sighting, Track
 from passerby.gallery.sqlite_identities import SQLiteIdentities
 from passerby.gallery.store import Filter, Found
+from passerby.gallery.tracks import made_tracks
 
 __all__ = ["SQLiteStore", "open_sqlite"]
 
@@ -179,14 +180,9 @@ class SQLiteStore(SQLiteIdentities):
         only = "" if camera is None else "AND c.name = ?"
         question = (
             "SELECT c.name, t.name, s.id, s.time, s.quality FROM sighting s JOIN track t ON t.id = s.track "
-            f"JOIN camera c ON c.id = t.camera WHERE s.track IS NOT NULL {only} "
-            "ORDER BY s.track, s.time IS NULL, s.time, s.id"
+            f"JOIN camera c ON c.id = t.camera WHERE s.track IS NOT NULL {only}"
         )
-        rows: dict[tuple[str, str], list[Any]] = {}
-        for row in self._db.rows(question, () if camera is None else (camera,)):
-            rows.setdefault((row[0], row[1]), []).append(row)
-        found = [_track(name, own) for name, own in rows.items()]
-        return sorted(found, key=lambda track: (track.start is None, track.start or 0.0, track.camera, track.name))
+        return made_tracks(self._db.rows(question, () if camera is None else (camera,)))
 
     def older_than(self, time: float) -> list[int]:
         return [id for (id,) in self._db.rows("SELECT id FROM sighting WHERE time < ? ORDER BY id", (time,))]
@@ -203,7 +199,7 @@ class SQLiteStore(SQLiteIdentities):
             return most_similar(copy.vectors, rows, queries, count)
 
         total = len(copy) if rows is None else len(rows)
-        found = first_of_groups(search, vectors, k, copy.tracks, total) if by_track else search(vectors, k)
+        found = first_of_groups(search, vectors, k, lambda places: copy.tracks[places], total) if by_track else search(vectors, k)
         return [Found(copy.ids[each.ids], each.similarities) for each in found]
 
     def _accelerated(self, copy: Copy, rows: np.ndarray | None, queries: np.ndarray, k: int) -> list[Found] | None:
@@ -329,9 +325,3 @@ class SQLiteStore(SQLiteIdentities):
 def _sighting(row: Sequence[Any]) -> Sighting:
     box = None if row[9] is None else (row[9], row[10], row[11], row[12])
     return Sighting(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], box)
-
-
-def _track(name: tuple[str, str], rows: Sequence[Any]) -> Track:
-    times = [row[3] for row in rows if row[3] is not None]
-    best = max(rows, key=lambda row: -1.0 if row[4] is None else row[4])
-    return Track(*name, min(times, default=None), max(times, default=None), tuple(row[2] for row in rows), best[2])
