@@ -30,7 +30,7 @@ class Options:
     """
 
     model: Annotated[Path, tyro.conf.Positional]
-    """artefact folder, as training writes it"""
+    """artefact folder, as training writes it, or a file that passerby export made of one"""
     out: Path
     """with --dataset a folder; with --images a file .npz or .safetensors"""
     dataset: str = ""
@@ -63,6 +63,9 @@ class Options:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """of the forward pass; bf16 is about twice as fast on CPUs that have it; its vectors are others, so embed query and gallery
     alike"""
+    form: Literal["auto", "torch"] = "auto"
+    """what computes. auto: on CPUs the fp32 export in the artefact's folder, or for 500 images and more one that is made in memory,
+    if its vectors are those of torch within 0.0001; else torch. For int8 name the exported file"""
     batch_size: int = 64
     """images a forward pass"""
     workers: int | None = None
@@ -83,8 +86,8 @@ def run(options: Options) -> None:
         raise UsageError(f"--camera {options.camera} goes with --images; a data set names the camera of each image itself.")
     if options.images and options.trial:
         raise UsageError(f"--trial is {options.trial}, but it acts only with a data set. Leave it out, or --images.")
-    jobs = _images(options) if options.images else _data(options)
-    embedder = _embedder(options)
+    jobs, paths = _images(options) if options.images else _data(options)
+    embedder = _embedder(options, paths)
     files: dict[str, Any] = {}
     for path, embed_it in jobs:
         started = time.monotonic()
@@ -102,7 +105,7 @@ def run(options: Options) -> None:
         write_json(options.json, {"model": str(options.model), "artefact": embedder.facts.get("artefact"), "files": files})
 
 
-def _embedder(options: Options) -> Embedder:
+def _embedder(options: Options, paths: list[Path]) -> Embedder:
     from passerby.artefact import load, read_description
     from passerby.embedder import EmbeddingRule
     from passerby.training import keep_freed_memory
@@ -120,18 +123,23 @@ def _embedder(options: Options) -> Embedder:
         raise UsageError(
             f"--compound is {options.compound}, but it acts only with several scales. Leave it out, or add --scales."
         )
-    return load(
+    embedder = load(
         options.model, device=options.device, precision=options.precision, rule=rule, batch_size=options.batch_size,
         workers=options.workers, camera_agnostic=options.camera_agnostic,
         without_statistics=options.camera_statistics == "none",
     )  # fmt: skip
+    if options.form == "torch" or options.camera_statistics not in ("auto", "none"):
+        return embedder
+    from passerby.export import fastest
+
+    return fastest(embedder, options.model, paths)
 
 
 def _chosen(option: str, own: bool) -> bool:
     return own if option == "auto" else option == "yes"
 
 
-def _data(options: Options) -> list[tuple[Path, Any]]:
+def _data(options: Options) -> tuple[list[tuple[Path, Any]], list[Path]]:
     from passerby import datasets
     from passerby.embedder import Numbering, embed
     from passerby.embedder.camera_statistics import embedders_for
@@ -162,7 +170,7 @@ def _data(options: Options) -> list[tuple[Path, Any]]:
 
         return options.out / f"{subset}.npz", embed_it
 
-    return [job(subset) for subset in splits]
+    return [job(subset) for subset in splits], [record.path for split in splits.values() for record in split]
 
 
 def _splits(data: ReidData) -> dict[str, Split]:
@@ -181,7 +189,7 @@ def _common_folder(paths: Iterable[Path]) -> Path:
     return Path(os.path.commonpath(folders))
 
 
-def _images(options: Options) -> list[tuple[Path, Any]]:
+def _images(options: Options) -> tuple[list[tuple[Path, Any]], list[Path]]:
     from passerby.datasets.walking import IMAGE_SUFFIXES, files_below, images_below
     from passerby.embedder import embed
     from passerby.points import CLOUD_SUFFIXES
@@ -209,7 +217,7 @@ def _images(options: Options) -> list[tuple[Path, Any]]:
             )
         return embed(embedder, split, root=root, meta=meta, camera=options.camera or None)
 
-    return [(options.out, embed_it)]
+    return [(options.out, embed_it)], list(dict.fromkeys(paths))
 
 
 def _tell(files: dict[str, Any], embedder: Embedder) -> None:
@@ -218,7 +226,7 @@ def _tell(files: dict[str, Any], embedder: Embedder) -> None:
 
     rule = embedder.rule
     scales = ", ".join(f"{scale:g}" for scale in rule.scales)
-    how = f"{rule.kind}, flip {'added' if rule.flip else 'off'}, scales {scales}, {embedder.precision}"
+    how = f"{rule.kind}, flip {'added' if rule.flip else 'off'}, scales {scales}, {embedder.facts.get('exported', embedder.computes_in)}"
     table = Table("file", "images", "dimensions", "images/s", title=f"embeddings ({how})")
     for name, facts in files.items():
         table.add_row(name, str(facts["rows"]), str(facts["dim"]), str(facts["images_per_s"]))

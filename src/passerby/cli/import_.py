@@ -19,12 +19,13 @@ __all__ = ["Options", "run"]
 
 @dataclass(frozen=True)
 class Options:
-    """Bring in weights of another project: torchreid, fast-reid, layumi's baseline, reid-strong-baseline, TransReID (plain ViT and
-    jigsaw, without side information), camera-based batch norm, MetaBIN, and backbones of timm and torchvision.
+    """Bring in weights of another project as an artefact.
 
-    The file is recognised by its names and read without running anything in it. Every tensor of the network must come from it, and
-    every tensor of the file must have a place or a reason; otherwise nothing is written. Size, colours and filter of the input
-    become those of the project. Its settings file (opts.yaml, config.yaml) is read where it lies beside the weights.
+    Known are torchreid, fast-reid, layumi's baseline, reid-strong-baseline, TransReID (plain ViT and jigsaw, without side
+    information), camera-based batch norm, MetaBIN, and backbones of timm and torchvision. The file is recognised by its names and
+    read without running anything in it. Every tensor of the network must come from it, and every tensor of the file must have a
+    place or a reason; otherwise nothing is written. Size, colours and filter of the input become those of the project. Its
+    settings file (opts.yaml, config.yaml) is read where it lies beside the weights.
     """
 
     file: Annotated[Path, tyro.conf.Positional]
@@ -86,13 +87,14 @@ def _tell(made: Imported, options: Options) -> None:
     console = Console(highlight=False, soft_wrap=True)
     config, preprocess = made.config, made.facts.preprocess
     console.print(
-        f"{made.file.name}: {made.layout} names, {config.backbone}, head {config.head}, {made.facts.embedding_dim} numbers a vector"
+        f"{made.file.name}: {made.layout} names, {config.backbone}, head {config.head}, vectors of {made.facts.embedding_dim}"
     )
+    told = preprocess.to_dict()
+    colours = f"mean {_listed(told['mean'])}, std {_listed(told['std'])}"
     height, width = config.image_size
-    console.print(
-        f"input: {height}x{width} px, {preprocess.interpolation}, mean {_listed(preprocess.mean)}, std {_listed(preprocess.std)}; "  # pyright: ignore
-        f"last stride {config.last_stride}" + (f"; settings of {made.settings}" if made.settings else "")
-    )
+    console.print(f"input: {height}x{width} px, {told['interpolation']}, {colours}; last stride {config.last_stride}")
+    if made.settings:
+        console.print(f"settings: {made.settings}")
     console.print(
         f"{len(made.matched)} tensors matched, {len(made.dropped)} dropped, {len(made.made)} that the file need not have"
     )
@@ -115,5 +117,5 @@ def _tell(made: Imported, options: Options) -> None:
     console.print(f"artefact: {options.out}")
 
 
-def _listed(values: tuple[float, ...]) -> str:
+def _listed(values: list[float]) -> str:
     return " ".join(f"{value:g}" for value in values)

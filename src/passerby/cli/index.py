@@ -129,7 +129,9 @@ def _embedder(options: Options) -> Embedder:
         if included is None:
             raise UsageError("--model is needed: the artefact folder of a trained model (passerby train makes one).")
         model = included()
-    return artefact.load(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
+    from passerby.export import fastest
+
+    return fastest(artefact.load(model, device=options.device, precision=options.precision, batch_size=options.batch_size), model)
 
 
 def _calibrate(gallery: Gallery, embedder: Embedder) -> None:

@@ -29,7 +29,7 @@ WORTH = 500
 _SAMPLE = 16
 
 
-def fastest(embedder: Embedder, model: Path, images: Sequence[Any]) -> Embedder:
+def fastest(embedder: Embedder, model: Path, images: Sequence[Any] | None = None) -> Embedder:
     """The same network in ONNX Runtime, where that is quicker and equal; otherwise the embedder itself.
 
     An export in fp32 that lies in the artefact's folder is taken; else, for `WORTH` images and more, one is made in memory. Both
@@ -39,15 +39,15 @@ def fastest(embedder: Embedder, model: Path, images: Sequence[Any]) -> Embedder:
     Args:
         embedder: as `artefact.load` gives it; on a CPU, in fp32, without camera statistics, else it stays.
         model: the artefact's folder.
-        images: that will be embedded.
+        images: that will be embedded; None: very many, that are not known yet.
     """
     plain = embedder.device.type == "cpu" and embedder.precision == "fp32" and not isinstance(embedder.model, ExportedNetwork)
-    if not plain or isinstance(embedder, CloudEmbedder) or camera_norms(embedder.model) or not len(images):
+    if not plain or isinstance(embedder, CloudEmbedder) or camera_norms(embedder.model):
         return embedder
     if embedder.rule.compound or importlib.util.find_spec("onnxruntime") is None:
         return embedder
     try:
-        network = _stored(embedder, model) or (_converted(embedder, model) if len(images) >= WORTH else None)
+        network = _stored(embedder, model) or (_converted(embedder, model) if images is None or len(images) >= WORTH else None)
         if network is None:
             return embedder
         other = Embedder(
@@ -56,8 +56,14 @@ def fastest(embedder: Embedder, model: Path, images: Sequence[Any]) -> Embedder:
         )  # fmt: skip
     except PasserbyError:  # a network that ONNX cannot hold, or scales that it does not take: torch can
         return embedder
-    sample = list(images)[:: max(1, len(images) // _SAMPLE)][:_SAMPLE]
+    sample = _drawn() if images is None else list(images)[:: max(1, len(images) // _SAMPLE)][:_SAMPLE]
     return other if _same(embedder(sample), other(sample)) else embedder
+
+
+def _drawn() -> list[np.ndarray]:
+    """Pictures of soft random patches."""
+    drawn = np.random.default_rng(0)
+    return [np.kron(drawn.integers(0, 256, (8, 4, 3)), np.ones((16, 16, 1))).astype(np.uint8) for _ in range(_SAMPLE)]
 
 
 def _stored(embedder: Embedder, model: Path) -> ExportedNetwork | None:

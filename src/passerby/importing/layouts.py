@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from passerby.errors import ArtefactError, listing
 from passerby.importing.described import (
     Described,
@@ -198,7 +200,7 @@ def _metabin(names: Names, settings: Settings) -> Described:
     found = _fast_reid(names, settings)
     found.layout = "metabin"
     found.model["stem"] = "usual"
-    gates = [name for name in found.body if "gate" in name.rpartition(".")[2]]
+    gates = [name for name in found.body if _is_gate(name, names[name])]
     shared = False
     for gate in gates:
         place = gate.rpartition(".")[0]
@@ -264,7 +266,7 @@ def recognise(names: Names) -> str:
     if any(_LAYUMI_HEAD.match(name) for name in names):
         return "layumi"
     if "backbone" in begins and "heads" in begins:
-        return "metabin" if any("gate" in name.rpartition(".")[2] for name in names) and _gates_are_norms(names) else "fast-reid"
+        return "metabin" if any(_is_gate(name, tensor) for name, tensor in names.items()) else "fast-reid"
     if "base" in begins and ("base.cls_token" in names or "base.patch_embed.proj.weight" in names):
         return "transreid"
     if "base" in begins and "bottleneck.running_mean" in names:
@@ -281,9 +283,9 @@ def recognise(names: Names) -> str:
     return "backbone"
 
 
-def _gates_are_norms(names: Names) -> bool:
-    """A gate of MetaBIN is one number a channel; OSNet has gates of another kind."""
-    return any(tensor.ndim == 1 and name.rpartition(".")[2].endswith("gate") for name, tensor in names.items())
+def _is_gate(name: str, tensor: Tensor) -> bool:
+    """A gate of MetaBIN is one number a channel; those of OSNet are small networks."""
+    return tensor.ndim == 1 and "gate" in name.rpartition(".")[2]
 
 
 def _neck_in_a_sequence(names: Names) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -232,8 +232,8 @@ def _filled(
     wrong += [f"{place} is missing" for place in missing]
     if wrong:
         raise ArtefactError(
-            f"{path} ({found.layout} names) does not fit {model.backbone.name} wholly, so nothing was written: {listing(wrong, 4)}. "
-            "Is it of another version of that project? Name it with --layout and --backbone."
+            f"{path} ({found.layout} names) does not fit {model.backbone.name} wholly, so nothing was written: "
+            f"{listing(wrong, 4)}. Is it of another version of that project? Name it with --layout and --backbone."
         )
     bad = [name for name, tensor in filled.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
     if bad:
@@ -254,11 +254,5 @@ def _try(path: Path, model: ReidModel, config: ModelConfig) -> None:
     drawn = torch.Generator().manual_seed(0)
     with torch.inference_mode(), blended():
         vectors = model(torch.randn(2, 3, *config.image_size, generator=drawn)).embedding
-    if not torch.isfinite(vectors).all() or torch.allclose(vectors[0], vectors[1]):
+    if not torch.isfinite(vectors).all() or torch.equal(vectors[0], vectors[1]):
         raise ArtefactError(f"{path} gives vectors that are not finite, or the same for every image: its weights are damaged.")
-
-
-def lines(made: Imported) -> Iterator[tuple[str, str]]:
-    """(name in the file, what became of it), every tensor once."""
-    yield from made.matched.items()
-    yield from made.dropped.items()
