@@ -39,13 +39,19 @@ def grey_world(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(np.clip((values - values.mean(axis=(0, 1))) / spread * 50 + 120, 0, 255).astype(np.uint8))
 
 
-def embed_histograms(split: Split) -> Embeddings:
-    """One colour histogram an image, after grey-world correction, of its middle: less cast, less of what stands around."""
+def embed_histograms(split: Split, *, balanced: bool = True) -> Embeddings:
+    """One colour histogram an image.
+
+    Args:
+        split: the images.
+        balanced: take the camera's cast out by grey-world correction, and look at the middle only: less of what stands around.
+            Otherwise the whole image as filmed, which is stronger where one camera took all.
+    """
     vectors = []
     for record in split:
         image = read_image(record.path)
-        hsv = grey_world(np.asarray(image)).convert("HSV")
-        side = image.width // 5
+        hsv = (grey_world(np.asarray(image)) if balanced else image).convert("HSV")
+        side = image.width // 5 if balanced else 0
         vectors.append(colour_histogram(np.asarray(hsv)[:, side : image.width - side]))
     names = [str(record.path) for record in split]
     return Embeddings(np.stack(vectors), split.pids, split.camids, names, {"recipe": "colour histogram"})

@@ -164,6 +164,8 @@ def _held_out_note(wanted: HoldOut) -> str:
     who = (
         f"all of {listing(wanted.test_domains)}"
         if wanted.test_domains
+        else "all people"
+        if wanted.test_share == 1
         else f"{wanted.test_share:g} of the people, drawn with seed {wanted.seed}"
     )
     return f"no official split: passerby held out {who} for evaluation, with up to {wanted.queries} queries a camera and person"

@@ -1,0 +1,202 @@
+"""`passerby evaluate real`: what a model finds among real people, on labelled videos in MOT form, beside its rivals."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from passerby.cli.parsing import check_report
+from passerby.errors import UsageError
+from passerby.files import write_json
+
+if TYPE_CHECKING:
+    from passerby.embedder import Embedder
+    from passerby.embeddings import Embeddings
+    from passerby.metrics import RetrievalScores
+    from passerby.metrics.enrolment import Naming
+    from passerby.records import ReidData, Split
+
+__all__ = ["Options", "run"]
+
+_HISTOGRAM, _GREY, _IMAGENET = "colour histogram", "colour histogram, grey world", "ImageNet start"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure models on labelled videos of real people (MOT form: NAME.mp4 beside NAME.gt.txt, or MOTChallenge folders).
+
+    The first and the second half of each track stand for two cameras, with --gap frames between them. Two tasks: search
+    (an image of one half looks for the other half among everybody) and naming (each image of the second half is given the
+    nearest of the people enrolled by their first halves, within the sequence and over all sequences). Beside the models stand a
+    colour histogram, plain and with its colours balanced, and the ImageNet network that the house model started from. Intervals
+    are over people, 95 %. Nothing is trained or chosen on these videos.
+    """
+
+    data: Path
+    """folder with the videos and their ground truth"""
+    model: tuple[Path, ...] = ()
+    """artefact folders (default: the model that comes with passerby)"""
+    gap: int = 20
+    """frames left out in the middle of each track"""
+    every: int = 1
+    """take every N-th frame"""
+    samples: int = 1000
+    """draws of people for the intervals, 1 to 1,000,000"""
+    seed: int = 0
+    """of the draws"""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ..."""
+    work: Path | None = None
+    """keep the crops in this folder (default: they are deleted afterwards; they show real people)"""
+    json: Path | None = None
+    """write the numbers to this file too"""
+
+
+@dataclass(frozen=True)
+class _Row:
+    scores: RetrievalScores
+    within: Naming
+    across: Naming
+
+
+def run(options: Options) -> None:
+    """Cut the crops, embed them in every way, print one table."""
+    check_report(options.json)
+    if not 1 <= options.samples <= 1_000_000:
+        raise UsageError(f"--samples is {options.samples}: allowed are 1 to 1,000,000.")
+    rivals = _rivals(options)  # a model that cannot be loaded is told before the work
+    with _folder(options.work) as work:
+        data = _halves(options, work)
+        found = {name: _measure(data, embed_split, options) for name, embed_split in rivals.items()}
+    _show(data, found, options)
+
+
+@contextmanager
+def _folder(chosen: Path | None) -> Iterator[Path]:
+    if chosen is not None:
+        yield chosen
+        return
+    with tempfile.TemporaryDirectory(prefix="passerby-real-") as folder:
+        yield Path(folder)
+
+
+def _halves(options: Options, work: Path) -> ReidData:
+    from passerby import datasets
+    from passerby.datasets import HoldOut, MotOptions
+
+    cut = MotOptions(gap=options.gap, every=options.every)
+    made = datasets.prepare(options.data, work / "crops", name="mot", mot=cut, held_out=HoldOut(test_share=1.0))
+    return datasets.read("mot", made.out)
+
+
+def _rivals(options: Options) -> dict[str, Callable[[Split], Embeddings]]:
+    from passerby.artefact import default_model, load
+    from passerby.cli.colour_histogram import embed_histograms
+
+    def by(embedder: Embedder) -> Callable[[Split], Embeddings]:
+        from passerby.embedder import Numbering, embed
+
+        return lambda split: embed(embedder, split, numbering=Numbering.of(split))
+
+    def plain(split: Split) -> Embeddings:
+        return embed_histograms(split, balanced=False)
+
+    found: dict[str, Callable[[Split], Embeddings]] = {_HISTOGRAM: plain, _GREY: embed_histograms}
+    start = _imagenet(options.device)
+    if start is not None:
+        found[_IMAGENET] = by(start)
+    for path in options.model or (default_model(),):
+        name = "house model" if not options.model else str(path)
+        found[name] = by(load(path, device=options.device))
+    return found
+
+
+def _imagenet(device: str) -> Embedder | None:
+    """MobileNetV2 at 128x64 as it comes from ImageNet, where an installed package has its weights."""
+    from passerby.embedder import Embedder, EmbeddingRule
+    from passerby.models.weights import find_installed_weights
+    from passerby.recipes import baseline, load_preset
+
+    if find_installed_weights("mobilenet_v2") is None:
+        return None
+    from passerby.configs import merged
+    from passerby.training.distributed import resolve_device
+
+    config = merged(baseline.Config(), load_preset("house-small").options, "preset house-small")
+    network = baseline.build_model(config, 2).without_classifier()
+    return Embedder(network, baseline.preprocess(config), EmbeddingRule(kind="feature"), device=resolve_device(device))
+
+
+def _measure(data: ReidData, embed_split: Callable[[Split], Embeddings], options: Options) -> _Row:
+    from passerby.embedder import Numbering
+    from passerby.metrics import evaluate
+    from passerby.metrics.enrolment import name_probes
+    from passerby.records import Split
+
+    records = (*data.query, *data.gallery)
+    numbering = Numbering.of(data.query, data.gallery)
+    pids = np.array([numbering.pids[record.domain, record.pid] for record in records])
+    halves = np.array([numbering.camids[record.camera] for record in records])
+    everyone = replace(embed_split(Split(records)), pids=pids, camids=halves)
+    second = [record.camid % 2 == 1 for record in records]
+    by_sequence = replace(everyone, camids=np.array([numbering.domains.index(record.domain) for record in records]))
+    first_rows, second_rows = ([k for k, late in enumerate(second) if late == half] for half in (False, True))
+    enrolled, probes = by_sequence[first_rows], by_sequence[second_rows]
+    known = [k for k, pid in enumerate(probes.pids) if pid in set(enrolled.pids.tolist())]
+    asked = {"samples": options.samples, "seed": options.seed}
+    Q = len(data.query)
+    return _Row(
+        evaluate(everyone[list(range(Q))], everyone[list(range(Q, len(records)))]),
+        name_probes(enrolled, probes[known], within=True, **asked),
+        name_probes(enrolled, probes[known], **asked),
+    )
+
+
+def _show(data: ReidData, found: dict[str, _Row], options: Options) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from passerby.metrics import bootstrap
+    from passerby.metrics.comparison import compare
+
+    console = Console()
+    table = Table("%, with 95 % intervals", "mAP", "Rank-1", "named in sequence", "named among all")
+    report = {}
+    for name, row in found.items():
+        ends = bootstrap(row.scores, samples=options.samples, unit="person", seed=options.seed)
+        cells = [(row.scores.map, ends["map"]), (row.scores.rank(1), ends["rank1"])]
+        cells += [(each.share, each.interval) for each in (row.within, row.across)]
+        table.add_row(name, *(f"{100 * value:.1f} ({100 * low:.0f}-{100 * high:.0f})" for value, (low, high) in cells))
+        report[name] = {
+            "map": row.scores.map, "map_interval": ends["map"], "rank1": row.scores.rank(1), "rank1_interval": ends["rank1"],
+            "named_within": asdict(row.within), "named_over_all": asdict(row.across),
+        }  # fmt: skip
+    console.print(table)
+    models = [name for name in found if name not in (_HISTOGRAM, _GREY, _IMAGENET)]
+    for name in models:
+        for rival in (other for other in found if other not in models):
+            apart = compare(found[rival].scores, found[name].scores, samples=options.samples, seed=options.seed)
+            report[name].setdefault("against", {})[rival] = {key: asdict(apart[key]) for key in ("map", "rank1")}
+            said = "; ".join(
+                f"{label} {100 * (apart[key].b - apart[key].a):+.1f} "
+                f"({100 * apart[key].interval.low:+.1f} to {100 * apart[key].interval.high:+.1f})"
+                for key, label in (("map", "mAP"), ("rank1", "Rank-1"))
+            )
+            console.print(f"{name} against {rival}, paired: {said}", soft_wrap=True, highlight=False)
+    one = next(iter(found.values()))
+    console.print(
+        f"{one.scores.num_valid} queries, {one.scores.num_gallery} gallery images; {one.across.num_probes} images named among "
+        f"{one.across.num_people} people; {len({r.domain for r in (*data.query, *data.gallery)})} sequences; "
+        f"{one.scores.convention.in_words()}",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+    for note in data.notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False)
+    if options.json is not None:
+        write_json(options.json, {"data": str(options.data), "methods": report, "notes": list(data.notes)})
