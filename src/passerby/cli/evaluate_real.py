@@ -149,12 +149,11 @@ def _measure(data: ReidData, embed_split: Callable[[Split], Embeddings], options
     first_rows, second_rows = ([k for k, late in enumerate(second) if late == half] for half in (False, True))
     enrolled, probes = by_sequence[first_rows], by_sequence[second_rows]
     known = [k for k, pid in enumerate(probes.pids) if pid in set(enrolled.pids.tolist())]
-    asked = {"samples": options.samples, "seed": options.seed}
     Q = len(data.query)
     return _Row(
         evaluate(everyone[list(range(Q))], everyone[list(range(Q, len(records)))]),
-        name_probes(enrolled, probes[known], within=True, **asked),
-        name_probes(enrolled, probes[known], **asked),
+        name_probes(enrolled, probes[known], within=True, samples=options.samples, seed=options.seed),
+        name_probes(enrolled, probes[known], samples=options.samples, seed=options.seed),
     )
 
 
