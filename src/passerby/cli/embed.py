@@ -29,10 +29,11 @@ class Options:
     folder --out. Of any images (--images), one file --out is written; nobody is known in it, so its pids are -1.
     """
 
-    model: Annotated[Path, tyro.conf.Positional]
-    """artefact folder, as training writes it, or a file that passerby export made of one"""
     out: Path
     """with --dataset a folder; with --images a file .npz or .safetensors"""
+    model: Annotated[Path | None, tyro.conf.Positional] = None
+    """artefact folder, as training writes it, or a file that passerby export made of one (default: the house model, which comes
+    with passerby)"""
     dataset: str = ""
     """data set to embed: market1501, msmt17, ... (default: what lies in --data)"""
     data: Path | None = None
@@ -86,8 +87,11 @@ def run(options: Options) -> None:
         raise UsageError(f"--camera {options.camera} goes with --images; a data set names the camera of each image itself.")
     if options.images and options.trial:
         raise UsageError(f"--trial is {options.trial}, but it acts only with a data set. Leave it out, or --images.")
-    jobs, paths = _images(options) if options.images else _data(options)
-    embedder = _embedder(options, paths)
+    from passerby.artefact import default_model
+
+    model = options.model or default_model()
+    jobs, paths = _images(options) if options.images else _data(options, model)
+    embedder = _embedder(options, model, paths)
     files: dict[str, Any] = {}
     for path, embed_it in jobs:
         started = time.monotonic()
@@ -102,16 +106,16 @@ def run(options: Options) -> None:
     if options.json is not None:
         from passerby.files import write_json
 
-        write_json(options.json, {"model": str(options.model), "artefact": embedder.facts.get("artefact"), "files": files})
+        write_json(options.json, {"model": str(model), "artefact": embedder.facts.get("artefact"), "files": files})
 
 
-def _embedder(options: Options, paths: list[Path]) -> Embedder:
+def _embedder(options: Options, model: Path, paths: list[Path]) -> Embedder:
     from passerby.artefact import load, read_description
     from passerby.embedder import EmbeddingRule
     from passerby.training import keep_freed_memory
 
     keep_freed_memory()
-    rule: EmbeddingRule = read_description(options.model).rule
+    rule: EmbeddingRule = read_description(model).rule
     rule = replace(
         rule,
         flip=_chosen(options.flip, rule.flip),
@@ -124,7 +128,7 @@ def _embedder(options: Options, paths: list[Path]) -> Embedder:
             f"--compound is {options.compound}, but it acts only with several scales. Leave it out, or add --scales."
         )
     embedder = load(
-        options.model, device=options.device, precision=options.precision, rule=rule, batch_size=options.batch_size,
+        model, device=options.device, precision=options.precision, rule=rule, batch_size=options.batch_size,
         workers=options.workers, camera_agnostic=options.camera_agnostic,
         without_statistics=options.camera_statistics == "none",
     )  # fmt: skip
@@ -132,14 +136,14 @@ def _embedder(options: Options, paths: list[Path]) -> Embedder:
         return embedder
     from passerby.export import fastest
 
-    return fastest(embedder, options.model, paths)
+    return fastest(embedder, model, paths)
 
 
 def _chosen(option: str, own: bool) -> bool:
     return own if option == "auto" else option == "yes"
 
 
-def _data(options: Options) -> tuple[list[tuple[Path, Any]], list[Path]]:
+def _data(options: Options, model: Path) -> tuple[list[tuple[Path, Any]], list[Path]]:
     from passerby import datasets
     from passerby.embedder import Numbering, embed
     from passerby.embedder.camera_statistics import embedders_for
@@ -152,7 +156,7 @@ def _data(options: Options) -> tuple[list[tuple[Path, Any]], list[Path]]:
     numbering = Numbering.of(*splits.values())
     root = _common_folder(record.path for split in splits.values() for record in split)
 
-    notes = [*data.notes, *trained_on(options.model, data)]
+    notes = [*data.notes, *trained_on(model, data)]
 
     ready: dict[str, Embedder] = {}
 

@@ -25,8 +25,8 @@ class Options:
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """two image files"""
-    model: Path
-    """artefact folder with a calibration"""
+    model: Path | None = None
+    """artefact folder with a calibration (default: the house model, which comes with passerby)"""
     cameras: tuple[str, ...] = ()
     """for a model with camera statistics: the camera of each image, or one for both"""
     device: str = "auto"
@@ -37,7 +37,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Compare the two images."""
-    from passerby.artefact import load
+    from passerby.artefact import default_model, load
     from passerby.metrics.calibration_store import read_calibration
 
     check_report(options.json)
@@ -48,8 +48,9 @@ def run(options: Options) -> None:
     gone = [path for path in options.images if not path.is_file()]
     if gone:
         raise DataError(f"{listing(gone)}: no such image.")
-    calibration = read_calibration(options.model)
-    embedder = load(options.model, device=options.device)
+    model = options.model or default_model()
+    calibration = read_calibration(model)
+    embedder = load(model, device=options.device)
     camera = options.cameras if len(options.cameras) == 2 else options.cameras[0] if options.cameras else None
     one, other = embedder(options.images, camera).astype(float)
     similarity = float(one @ other / ((one @ one) * (other @ other)) ** 0.5)
