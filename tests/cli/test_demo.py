@@ -16,10 +16,11 @@ def test_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out, found = tmp_path / "demo", tmp_path / "demo.json"
     assert main(["demo", "--out", str(out), *SMALL, "--epochs", "1", "--json", str(found)]) == 0
     said = capsys.readouterr().out
-    assert [f"[{stage}/7]" in said for stage in range(1, 8)] == [True] * 7
+    assert [f"[{stage}/8]" in said for stage in range(1, 9)] == [True] * 8
     for words in ("convention: AP by the rank rule", NOTE, "colour histogram", f"Open {out / 'report.html'} first."):
         assert words in said
     made = ("report.html", "ranking.png", "curves.png", "run/artefact/passerby.json", "data/preview.jpg", "embeddings/query.npz")
+    made += ("search.png", "street.gallery")
     assert all((out / name).is_file() for name in made)
     scores = json.loads(found.read_text())
     assert scores["notes"] == [NOTE] and 0 <= scores["network"]["map"] <= 1

@@ -1,4 +1,4 @@
-"""`passerby demo`: the whole way on the rendered street: people, a check, training, vectors, a number, pictures, a page."""
+"""`passerby demo`: the whole way on the rendered street: people, a check, training, vectors, a number, a search, a page."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Options:
 @contextmanager
 def _stage(number: int, what: str) -> Iterator[None]:
     started = time.monotonic()
-    print(f"[{number}/7] {what} ...", flush=True)
+    print(f"[{number}/8] {what} ...", flush=True)
     yield
-    print(f"[{number}/7] {what}: {time.monotonic() - started:.1f} s", flush=True)
+    print(f"[{number}/8] {what}: {time.monotonic() - started:.1f} s", flush=True)
 
 
 @contextmanager
@@ -103,7 +103,9 @@ def run(options: Options) -> None:
         scores, plain = evaluate(query, gallery), _histogram_scores(data)
     with _stage(6, "draw pictures"):
         _pictures(out, query, gallery, scores, f"baseline ({_start(config)}) on the rendered street, {options.town}")
-    with _stage(7, "write the report"):
+    with _stage(7, "index the test people, and look for one of them in the other cameras"), _one_thread():
+        _search(options, data, artefact)
+    with _stage(8, "write the report"):
         _report(options, scores, plain)
     _tell(options, data, scores, plain, time.monotonic() - started)
 
@@ -182,6 +184,20 @@ def _pictures(out: Path, query: Embeddings, gallery: Embeddings, scores: Retriev
     plot_curves([out / "run"], out / "curves.png", title=title)
 
 
+def _search(options: Options, data: ReidData, artefact: Path) -> None:
+    from passerby.cli import index, search
+
+    out, wanted = options.out, data.query[0]
+    gallery = str(out / "street.gallery")
+    index.run(index.Options((out / "data",), gallery, dataset="street", model=artefact, device=options.device))
+    seen_by = f"{wanted.domain}/{wanted.camid + 1}"
+    search.run(
+        search.Options(
+            (wanted.path,), gallery, model=artefact, not_camera=(seen_by,), k=10, out=out / "search.png", device=options.device
+        )
+    )
+
+
 def _report(options: Options, scores: RetrievalScores, plain: RetrievalScores) -> None:
     from passerby.report import read_run, write_report
 
@@ -212,6 +228,8 @@ def _tell(options: Options, data: ReidData, scores: RetrievalScores, plain: Retr
     files = {
         "the report": "report.html",
         "what was found": "ranking.png",
+        "a search": "search.png",
+        "the gallery": "street.gallery",
         "how it learned": "curves.png",
         "the trained model": "run/artefact",
         "the people": "data/preview.jpg",
