@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from passerby.errors import GalleryError, listing
-from passerby.gallery.database import PATIENCE_S, Database
+from passerby.gallery.database import Database
 from passerby.gallery.exact import most_similar
 from passerby.gallery.grouping import first_of_groups
 from passerby.gallery.mapped import ROW, Copy, State, VectorBlock, follow
@@ -286,14 +285,11 @@ class SQLiteStore(SQLiteIdentities):
         with self._lock, self._db.guarded():
             connection = self._db.connection()
             connection.execute("VACUUM")
-            deadline = time.monotonic() + PATIENCE_S
-            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                if time.monotonic() > deadline:
-                    raise GalleryError(
-                        f"erased, but somebody who reads {self.name} keeps old pages of it in {self.name}-wal: end the reader "
-                        "and open the gallery once more, then they go."
-                    )
-                time.sleep(0.05)
+            if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # having waited for readers
+                raise GalleryError(
+                    f"erased, but somebody who reads {self.name} keeps old pages of it in {self.name}-wal: end the reader and open "
+                    "the gallery once more, then they go."
+                )
             connection.execute("UPDATE state SET scrubbing = 0")
 
     def replace_vectors(self, model: Model, ids: Sequence[int], vectors: np.ndarray) -> None:
