@@ -28,8 +28,10 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "demo": Verb("demo", "the whole way on an input that needs no download: data, training, a number, pictures"),
+    "doctor": Verb("doctor", "what is installed, what of it works, and a self-test of ten seconds"),
     "data check": Verb("data_check", "name a data set, count it, and say what its evaluation will mean"),
     "data prepare": Verb("data_prepare", "convert a data set: MOT video to crops, any layout to Market layout or a manifest"),
+    "lift": Verb("lift", "images of people to coloured clouds of points in 3-D, on a CPU"),
     "train": Verb("train", "train a recipe; alone it lists them"),
     "adapt": Verb("adapt", "fit a trained model to new cameras from unlabelled images, without training"),
     "embed": Verb("embed", "turn images into embeddings with a trained model"),
