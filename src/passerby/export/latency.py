@@ -47,13 +47,14 @@ def speeds(forms: Mapping[str, Callable[[int], Callable[[], object]]], batches: 
     return found
 
 
-def interleaved(passes: Mapping[str, Callable[[], object]], *, seconds: float = _SECONDS) -> dict[str, float]:
+def interleaved(passes: Mapping[str, Callable[[], object]], *, seconds: float | None = None) -> dict[str, float]:
     """Median seconds of each function, run in turns until each has run for `seconds`.
 
     Args:
         passes: name -> function.
-        seconds: of each, at the least five runs.
+        seconds: of each, at the least five runs; None: one and a half.
     """
+    seconds = _SECONDS if seconds is None else seconds
     for run in passes.values():
         run(), run()
     taken: dict[str, list[float]] = {name: [] for name in passes}

@@ -147,7 +147,7 @@ def _transreid(names: Names, settings: Settings) -> Described:
         )
     found = Described("transreid", body=dict(inside(names, "base.")), preprocess=_HALF)
     found.model |= {"head": "bnneck", "pool": "token"}
-    depth = 1 + max((int(rest.split(".")[1]) for _, rest in inside(names, "base.blocks.")), default=-1)
+    depth = 1 + max((int(rest.split(".")[0]) for _, rest in inside(names, "base.blocks.")), default=-1)
     if any(inside(names, "b1.")):
         for name in [name for name in found.body if re.match(rf"base\.(blocks\.{depth - 1}|norm)\.", name)]:
             del found.body[name]

@@ -45,7 +45,6 @@ class ExportFacts:
         layers: norm -> channels, where the statistics of cameras are an input, (1 or B, 2 x sum): for each norm in this order its
             means and then its variances.
         camera: whose statistics are inside; empty where none are.
-        gate: what the comparison with the artefact gave, and on what.
         artefact: the description of the artefact that it was made from.
     """
 
@@ -58,7 +57,6 @@ class ExportFacts:
     interleaved: bool = False
     layers: Mapping[str, int] = field(default_factory=dict)
     camera: str = ""
-    gate: Mapping[str, Any] = field(default_factory=dict)
     artefact: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:

@@ -1,0 +1,171 @@
+"""How fast exported networks are beside torch, how much of that is left with decoding, and what int8 costs in mAP.
+
+    python benchmarks/export.py speed [--backbones mobilenet_v2 resnet50] [--batch 16] [--seconds 6]
+    python benchmarks/export.py embed [--backbones mobilenet_v2 resnet50] [--images 512] [--rounds 5]
+    python benchmarks/export.py drift MODEL --data DIR [--forms fp32 fp16 int8]
+
+speed: random weights at 256x128; torch as it is usually called (fp32, its own layout), torch with channels last, and the files, all
+run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch.
+
+embed: what `passerby embed` takes by itself (fp32 ONNX of pixels), and int8: the bare file on batches that lie ready, and `Embedder` on
+JPEG files of 64x128 px that it decodes and resizes, in turns; without mirrored images, which is the harder case.
+
+drift: an artefact on a whole data set with query and gallery (Street-v1: the folder of all towns' people that is evaluated): mAP,
+threshold and vectors of each form beside torch. int8 is calibrated on 256 images of its training part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from passerby.artefact import Artefact, load, save_artefact
+from passerby.embedder import Embedder, EmbeddingRule
+from passerby.export import Budget, ExportOptions, export
+from passerby.export import probe as probes
+from passerby.export.latency import interleaved
+from passerby.export.probe import probe_set
+from passerby.models import ModelConfig, build_model
+from passerby.models.exported import open_exported
+from passerby.training import keep_freed_memory
+from passerby.transforms import Preprocess
+
+ANYTHING = Budget(None, 1.0, 1.0)
+FORMS = [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "int8")]
+
+
+def draw_crops(folder: Path, count: int) -> list[Path]:
+    """JPEG files of smooth noise, about as large as real crops."""
+    random = np.random.default_rng(0)
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{number:05d}.jpg" for number in range(count)]
+    for path in paths:
+        Image.fromarray(random.integers(0, 256, (32, 16, 3), dtype=np.uint8)).resize((64, 128)).save(path, quality=90)
+    return paths
+
+
+def exported(backbone: str, folder: Path, forms: list[tuple[str, str]], inputs: str) -> tuple[Path, dict[str, Path]]:
+    """An artefact with random weights, and its files."""
+    torch.manual_seed(0)
+    config = ModelConfig(backbone, head="bnneck")
+    model = build_model(config)
+    artefact = folder / backbone
+    rule = EmbeddingRule(flip=False)
+    save_artefact(artefact, model, Artefact("benchmark", {}, asdict(config), Preprocess(), rule, model.embedding_dim))
+    draw_crops(folder / "crops", 32)
+    files = {}
+    with probe_set(folder / "crops") as probe:
+        for to, precision in forms:
+            options = ExportOptions(to, precision, inputs, budget=ANYTHING, calibration=32, latency=False)  # pyright: ignore
+            files[f"{to} {precision}"] = export(artefact, probe, options)[0].path
+    return artefact, files
+
+
+def available() -> list[tuple[str, str]]:
+    return [(to, precision) for to, precision in FORMS if to != "openvino" or importlib.util.find_spec("openvino")]
+
+
+def speed(arguments: argparse.Namespace) -> None:
+    print(f"| {torch.get_num_threads()} threads, 256x128, batch {arguments.batch} | images/s | against torch |")
+    print("|---|---|---|")
+    for backbone in arguments.backbones:
+        with tempfile.TemporaryDirectory() as made:
+            artefact, files = exported(backbone, Path(made), available(), "normalised")
+            x = torch.randn(arguments.batch, 3, 256, 128)
+            last = load(artefact, device="cpu").model.eval()
+            plain = load(artefact, device="cpu").model.eval().to(memory_format=torch.contiguous_format)  # pyright: ignore
+            passes: dict[str, Callable[[], Any]] = {
+                "torch": called(plain, x),
+                "torch, channels last": called(last, x.contiguous(memory_format=torch.channels_last)),
+                **{name: called(open_exported(path), x) for name, path in files.items()},
+            }
+            medians = interleaved(passes, seconds=arguments.seconds)
+        for name, seconds in medians.items():
+            rate = arguments.batch / seconds
+            print(f"| {backbone}, {name} | {rate:.0f} | {medians['torch'] / seconds:.2f} |", flush=True)
+
+
+def called(network: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
+    def run() -> Any:
+        with torch.inference_mode():
+            return network(x)
+
+    return run
+
+
+def embed(arguments: argparse.Namespace) -> None:
+    keep_freed_memory()
+    print(f"| {torch.get_num_threads()} threads, batch 64 | bare images/s | from JPEG files | share |\n|---|---|---|---|")
+    for backbone in arguments.backbones:
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            _, files = exported(backbone, folder, [("onnx", "fp32"), ("onnx", "int8")], "pixels")
+            paths = draw_crops(folder / "crops", arguments.images)
+            for name, path in files.items():
+                embedder: Embedder = load(path)
+                ready = torch.randint(0, 256, (64, 256, 128, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+                bare, whole, shares = [], [], []
+                embedder(paths[:64]), embedder.model(ready)
+                for _ in range(arguments.rounds):
+                    began = time.perf_counter()
+                    for _ in range(len(paths) // 64):
+                        embedder.model(ready)
+                    middle = time.perf_counter()
+                    embedder(paths)
+                    end = time.perf_counter()
+                    bare.append(len(paths) // 64 * 64 / (middle - began))
+                    whole.append(len(paths) / (end - middle))
+                    shares.append(whole[-1] / bare[-1])
+                told = [statistics.median(each) for each in (bare, whole, shares)]
+                print(f"| {backbone}, {name} | {told[0]:.0f} | {told[1]:.0f} | {told[2]:.2f} |", flush=True)
+
+
+def drift(arguments: argparse.Namespace) -> None:
+    probes.LIMIT = arguments.limit
+    print("| form | images | difference | mAP torch | mAP file | drift | threshold | false accepts at torch's 1 % |")
+    print("|---|---|---|---|---|---|---|---|")
+    with probe_set(arguments.data) as probe, tempfile.TemporaryDirectory() as made:
+        for precision in arguments.forms:
+            options = ExportOptions("onnx", precision, "pixels", budget=ANYTHING, latency=False)
+            found = export(arguments.model, probe, options, Path(made))[0].comparison
+            numbers = found.map_torch, found.map_exported, found.map_drift, found.threshold_exported, found.far_exported
+            shown = " | ".join("-" if each is None else f"{each:.4f}" for each in numbers)
+            print(f"| {precision} | {found.images} | {found.difference:.1e} | {shown} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(required=True)
+    for name, run in (("speed", speed), ("embed", embed)):
+        verb = verbs.add_parser(name)
+        verb.set_defaults(run=run)
+        verb.add_argument("--backbones", nargs="+", default=["mobilenet_v2", "resnet50"])
+        if name == "speed":
+            verb.add_argument("--batch", type=int, default=16)
+            verb.add_argument("--seconds", type=float, default=6.0)
+        else:
+            verb.add_argument("--images", type=int, default=512)
+            verb.add_argument("--rounds", type=int, default=5)
+    verb = verbs.add_parser("drift")
+    verb.set_defaults(run=drift)
+    verb.add_argument("model", type=Path)
+    verb.add_argument("--data", type=Path, required=True)
+    verb.add_argument("--forms", nargs="+", default=["fp32", "fp16", "int8"])
+    verb.add_argument("--limit", type=int, default=1_000_000, help="images, about")
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()
