@@ -4,11 +4,11 @@
     python benchmarks/export.py embed [--backbones mobilenet_v2 resnet50] [--images 512] [--rounds 5]
     python benchmarks/export.py drift MODEL --data DIR [--forms fp32 fp16 int8]
 
-speed: random weights at 256x128; torch as it is usually called (fp32, its own layout), torch with channels last, and the files, all
-run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch.
+speed: random weights at 256x128; torch as it is usually called (fp32, its own layout), torch with channels last, and the files,
+all run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch.
 
-embed: what `passerby embed` takes by itself (fp32 ONNX of pixels), and int8: the bare file on batches that lie ready, and `Embedder` on
-JPEG files of 64x128 px that it decodes and resizes, in turns; without mirrored images, which is the harder case.
+embed: what `passerby embed` takes by itself (fp32 ONNX of pixels), and int8: the bare file on batches that lie ready, and
+`Embedder` on JPEG files of 64x128 px that it decodes and resizes, in turns; without mirrored images, which is the harder case.
 
 drift: an artefact on a whole data set with query and gallery (Street-v1: the folder of all towns' people that is evaluated): mAP,
 threshold and vectors of each form beside torch. int8 is calibrated on 256 images of its training part.

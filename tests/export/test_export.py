@@ -136,7 +136,8 @@ def test_beyond_the_budget_nothing_is_written(artefact: Path, people: Path, tmp_
     assert "model.fp16.onnx is not faithful on" in said and "1e-07 is allowed. Nothing was written" in said
     assert said.count("\n") == 1 and not any(out.iterdir())
 
-    assert main([*words, "--json", str(tmp_path / "told.json")]) == 0
+    roomy = ["--max-map-drift", "0.2", "--max-far-drift", "0.1"]  # eight people: one changed rank is much
+    assert main([*words, *roomy, "--json", str(tmp_path / "told.json")]) == 0
     said = capsys.readouterr().out
     assert "beside torch, on drawn" in said and "model.fp16.onnx" in said
     assert json.loads((tmp_path / "told.json").read_text())["files"][0]["precision"] == "fp16"
@@ -172,7 +173,7 @@ def test_statistics_of_cameras_are_inputs_or_inside(probe: Probe, tmp_path: Path
     with pytest.raises(UsageError, match="holds the statistics of another model"):
         export(model, probe, ExportOptions(latency=False), tmp_path / "inputs")
     (tmp_path / "inputs" / CAMERAS_FILE).unlink()
-    with pytest.raises(ArtefactError, match="lacks cameras.safetensors"):
+    with pytest.raises(ArtefactError, match=r"lacks cameras.safetensors"):
         load(made.path)
 
 
@@ -188,12 +189,12 @@ def test_the_quickest_faithful_form_is_taken(artefact: Path, probe: Probe, tmp_p
     model = shutil.copytree(artefact, tmp_path / "artefact")
     slow, images = load(model), pictures(6)
     assert fastest(slow, model, images) is slow  # too few to be worth a conversion
-    monkeypatch.setattr("passerby.export.fastest.WORTH", 6)
+    monkeypatch.setattr("passerby.export.choosing.WORTH", 6)
     quick = fastest(slow, model, images)
     assert isinstance(quick.model, ExportedNetwork) and quick.facts["exported"] == "onnx fp32"
     np.testing.assert_allclose(quick(images), slow(images), atol=1e-4)
     assert isinstance(fastest(slow, model).model, ExportedNetwork)
-    monkeypatch.setattr("passerby.export.fastest.FAITHFUL", -1.0)
+    monkeypatch.setattr("passerby.export.choosing.FAITHFUL", -1.0)
     assert fastest(slow, model, images) is slow  # not the same network: torch
     monkeypatch.undo()
 
@@ -278,7 +279,7 @@ def turned(vectors: np.ndarray, by: float) -> np.ndarray:
 
 
 def test_a_comparison_by_hand():
-    """Six people at multiples of 60 degrees; the exported network turns one of the gallery by 90: its query finds another first."""
+    """Six people at multiples of 60 degrees; the exported network turns one of the gallery by 90, so its query misses it."""
     angles = np.radians(60.0 * np.arange(6))
     there = np.stack([np.cos(angles), np.sin(angles)], 1)
     names = [[f"{kind}{number}" for number in range(6)] for kind in "qg"]

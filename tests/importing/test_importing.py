@@ -215,7 +215,7 @@ def torchvision_backbone() -> Case:
     body = resnet(last_stride=2)
     return Case(
         body.state_dict(), lambda x: pooled(body, x), "backbone", {"fc.weight": "the classifier of the pretraining"},
-        {"backbone": "resnet18", "search_before_neck": True}, Preprocess(interpolation="bilinear"),
+        {"backbone": "resnet18", "search_before_neck": True}, Preprocess(),
     )  # fmt: skip
 
 
@@ -250,7 +250,7 @@ def test_an_imported_network_gives_what_the_projects_own_gives(make: Callable[[]
     pixels = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
     x = normalise(pixels, colours)
     with torch.inference_mode(), blended():
-        torch.testing.assert_close(embedder.model(x).embedding, case.expected(x), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(embedder.model.eval()(x).embedding, case.expected(x), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("jigsaw", [False, True])
@@ -277,7 +277,7 @@ def test_a_vit_of_transreid_is_searched_with_its_class_token(jigsaw: bool, tmp_p
     assert isinstance(embedder.preprocess, Preprocess) and embedder.preprocess.mean == (0.5, 0.5, 0.5)
     x = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        torch.testing.assert_close(embedder.model(x).embedding, body.forward_features(x)[:, 0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(embedder.model.eval()(x).embedding, body.forward_features(x)[:, 0], rtol=1e-4, atol=1e-4)
 
 
 def _short(name: str, size: tuple[int, int]) -> nn.Module:

@@ -1,6 +1,6 @@
 """Trained networks as ONNX, OpenVINO and TorchScript files that are proven to be the same network."""
 
-from passerby.export.fastest import fastest
+from passerby.export.choosing import fastest
 from passerby.export.gate import Budget, Comparison, compare_forms
 from passerby.export.writing import Exported, ExportOptions, export
 

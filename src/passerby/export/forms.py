@@ -15,7 +15,7 @@ import numpy as np
 from passerby.artefact import Artefact, to_dict
 from passerby.embedder import Embedder
 from passerby.errors import MissingDependencyError, UsageError
-from passerby.export.graphs import Graph, example, names_of, need_onnx, onnx_of, torchscript_of
+from passerby.export.graphs import Graph, example, names_of, need_onnx, onnx_of, quietly, torchscript_of
 from passerby.models.exported_files import KEY, ExportFacts
 
 __all__ = ["PRECISIONS", "check_form", "facts_of", "onnx_bytes", "write_form"]
@@ -87,7 +87,8 @@ def write_form(
         import torch
 
         module = torchscript_of(graph, given, half=facts.precision == "fp16")
-        torch.jit.save(module, str(path), _extra_files={f"{KEY}.json": facts.to_json()})
+        with quietly():
+            torch.jit.save(module, str(path), _extra_files={f"{KEY}.json": facts.to_json()})
         return
     content = onnx_bytes(graph, facts, preprocess, calibration)
     if facts.to == "onnx":

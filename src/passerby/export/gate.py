@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from passerby.embeddings import Embeddings
-from passerby.errors import ArtefactError, UsageError
+from passerby.errors import ArtefactError, EmbeddingsError, UsageError
 from passerby.metrics import evaluate
 from passerby.metrics.calibration_pairs import similarities_of
 
@@ -168,7 +168,7 @@ def _thresholds(old: Embeddings, new: Embeddings) -> dict[str, float]:
     """Thresholds of both at `FAR`, and what becomes of the old one; empty where there are too few pairs."""
     try:
         tails = [similarities_of(each, far=3 * FAR) for each in (old, new)]
-    except UsageError:  # too few people, or one camera
+    except EmbeddingsError:  # too few people, or one camera
         return {}
     accepted = int(FAR * tails[0].num_impostor)
     if accepted < 1:

@@ -18,7 +18,7 @@ from passerby.models.norms.replacing import camera_norms
 from passerby.models.norms.statistics import LayerStatistics
 from passerby.transforms import Preprocess
 
-__all__ = ["Graph", "example", "graph_of", "names_of", "need_onnx", "onnx_of", "torchscript_of", "with_statistics"]
+__all__ = ["Graph", "example", "graph_of", "names_of", "need_onnx", "onnx_of", "quietly", "torchscript_of", "with_statistics"]
 
 _OPSET = 17  # the first with layer norm as one operation
 
@@ -183,12 +183,13 @@ def onnx_of(graph: Graph, inputs: str, given: tuple[Tensor, ...]) -> bytes:
     need_onnx()
     names, axes = names_of(inputs, by_input=graph.by_input)
     buffer = io.BytesIO()
-    with _quietly():
+    with quietly():
         try:
             # torch's older exporter: it needs no further package, takes a tenth of the time of the newer one, and keeps loops.
             torch.onnx.export(
                 graph, given, buffer, input_names=names, output_names=[graph.kind],
                 dynamic_axes={**axes, graph.kind: {0: "batch"}}, opset_version=_OPSET, dynamo=False,
+                do_constant_folding=False,  # it loses weights that are used twice; what runs the file folds itself
             )  # fmt: skip
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
@@ -205,7 +206,7 @@ def torchscript_of(graph: Graph, given: tuple[Tensor, ...], *, half: bool) -> An
         half: keep and compute in fp16; inputs and output stay fp32.
     """
     module: nn.Module = _Half(graph) if half else graph
-    with _quietly(), torch.no_grad():
+    with quietly(), torch.no_grad():
         return torch.jit.freeze(torch.jit.trace(module.eval(), given, check_trace=False))
 
 
@@ -223,7 +224,7 @@ class _Half(nn.Module):
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Tracing warns of every Python branch that it fixes, and of its age; what it made is proven by comparison."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
