@@ -21,7 +21,12 @@ def person(number: int, dim: int = 16) -> np.ndarray:
 
 
 def row(
-    key: str, who: int = 0, camera: str = "lobby", time: float | None = None, track: str | None = None, identity: int | None = None
+    key: str,
+    who: int = 0,
+    camera: str = "lobby",
+    time: float | None = None,
+    track: str | None = None,
+    identity: int | None = None,
 ) -> NewSighting:
     """A crop of person `who`: the direction with a little noise."""
     random = np.random.default_rng([who, *key.encode()])

@@ -56,7 +56,9 @@ def test_it_is_all_there_after_opening_again(make, people):
     before = gallery.audit()
     gallery.close()
     again = make(create=False)
-    assert again.identities() == [Identity(ann, "Ann", 2, 1)] and again.members(ann) == ids[:2] and again.rejected(ann) == ids[2:3]
+    assert (
+        again.identities() == [Identity(ann, "Ann", 2, 1)] and again.members(ann) == ids[:2] and again.rejected(ann) == ids[2:3]
+    )
     assert again.thresholds == Thresholds(0.8, 0.5, 0.001) and again.transitions.seconds == {("lobby", "yard"): 40.0}
     assert again.audit() == before and again.progress("film") == "x" and len(again) == 8
 
@@ -258,7 +260,7 @@ def test_a_copy_has_everything(make, people):
 def test_vectors_of_another_model_are_refused(make, people):
     gallery = make()
     gallery.add(people.walk([1]))
-    with pytest.raises(GalleryError, match="holds vectors of test model .* they cannot be compared"):
+    with pytest.raises(GalleryError, match=r"holds vectors of test model .* they cannot be compared"):
         make(model=Model("other", "other model", 16))
     for vector, said in (
         (np.ones(8), "vectors of 8 dimensions, the gallery has 16"),

@@ -80,7 +80,7 @@ def test_a_reader_that_does_not_let_go_is_named(tmp_path: Path, people, monkeypa
         holding = sqlite3.connect(path)
         holding.execute("BEGIN")
         holding.execute("SELECT * FROM sighting").fetchall()
-        with pytest.raises(GalleryError, match="keeps old pages of it .* end the reader and open the gallery once more"):
+        with pytest.raises(GalleryError, match=r"keeps old pages of it .* end the reader and open the gallery once more"):
             gallery.erase_sightings(ids[:2])
         holding.close()
     with Gallery.open(path) as again:
@@ -140,7 +140,7 @@ def test_a_full_disk_loses_only_the_step_that_filled_it(tmp_path: Path, people):
         pages = gallery._store._db.rows("PRAGMA page_count")[0][0]
         gallery._store._db.execute(f"PRAGMA max_page_count = {pages + 5}")
         big = [replace(people.row(f"big {n}", 2), thumbnail=bytes(20_000)) for n in range(9)]
-        with pytest.raises(GalleryError, match="the disk is full or fails .* nothing of this step was kept"):
+        with pytest.raises(GalleryError, match=r"the disk is full or fails .* nothing of this step was kept"):
             gallery.add(big, bookmark=("film", "x"))
         assert (len(gallery), gallery.progress("film")) == (4, None)
         assert gallery.search(people.person(1), 1)[0][0].sighting.track == "t1"
@@ -168,7 +168,7 @@ def test_a_second_writer_that_waits_too_long_is_told(tmp_path: Path, people, mon
     other = sqlite3.connect(path, isolation_level=None)
     with Gallery.open(path) as gallery:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(GalleryError, match="is being written by another process for more than 0.2 s"):
+        with pytest.raises(GalleryError, match=r"is being written by another process for more than 0\.2 s"):
             gallery.add(people.walk([1]))
         other.execute("ROLLBACK")
         other.close()
@@ -270,7 +270,7 @@ def test_what_is_no_gallery_is_refused(tmp_path: Path, people):
             Gallery.open(tmp_path / name)
     with pytest.raises(GalleryError, match="give the name of a file in a folder that exists"):
         Gallery.open(tmp_path / "no" / "where", create=True, model=people.MODEL)
-    with pytest.raises(UsageError, match='"mysql://x": Did you mean "sqlite"\\? Allowed: sqlite, milvus. Or give the path of a file'):
+    with pytest.raises(UsageError, match=r"Did you mean .sqlite.\? Allowed: sqlite, milvus"):
         Gallery.open("mysql://x")
     with pytest.raises(UsageError, match="to create a gallery, say by which model"):
         Gallery.open(tmp_path / "new", create=True)

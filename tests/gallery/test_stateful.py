@@ -77,7 +77,9 @@ class GalleryMachine(RuleBasedStateMachine):
     def add(self, count: int, camera: str, timed: bool, seed: int) -> None:
         vectors = np.random.default_rng(seed).standard_normal((count, 4)).astype(np.float32)
         rows = [
-            NewSighting(f"k{self.count + n}", vector, camera, float(seed) if timed else None, f"t{seed % 5}" if seed % 2 else None)
+            NewSighting(
+                f"k{self.count + n}", vector, camera, float(seed) if timed else None, f"t{seed % 5}" if seed % 2 else None
+            )
             for n, vector in enumerate(vectors)
         ]
         ids = self.gallery.add(rows)

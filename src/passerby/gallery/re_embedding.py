@@ -53,7 +53,7 @@ def re_embed(store: Store, embedder: Embedder | Any, model: Model, images: Image
     vectors = np.concatenate(parts) if parts else np.zeros((0, model.dim), np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
     with store.writing():
-        if len(store) != len(ids):
+        if not len(store) == len(ids) == len(store.sightings(ids)):
             raise GalleryError(f"{store.name} changed while it was embedded: nothing was kept. Do it again when nobody indexes.")
         store.replace_vectors(model, ids, vectors)
     return len(ids)

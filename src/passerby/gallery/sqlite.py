@@ -287,8 +287,8 @@ class SQLiteStore(SQLiteIdentities):
             connection.execute("VACUUM")
             if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # having waited for readers
                 raise GalleryError(
-                    f"erased, but somebody who reads {self.name} keeps old pages of it in {self.name}-wal: end the reader and open "
-                    "the gallery once more, then they go."
+                    f"erased, but somebody who reads {self.name} keeps old pages of it in {self.name}-wal: end the reader and "
+                    "open the gallery once more, then they go."
                 )
             connection.execute("UPDATE state SET scrubbing = 0")
 
