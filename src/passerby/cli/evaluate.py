@@ -15,7 +15,7 @@ from passerby.cli.comparing import print_comparison, print_conditions, read_cond
 from passerby.cli.evaluate_protocol import run_protocol
 from passerby.cli.parsing import check_report
 from passerby.cli.reranking import FLAGS, before_and_after, method_of
-from passerby.cli.stored import check_present, holds_both, read_sets
+from passerby.cli.stored import check_present, holds_both, is_model, read_sets
 from passerby.cli.trained_on import trained_on
 from passerby.embeddings import Embeddings, QueryGallery
 from passerby.errors import DataError, UsageError, listing
@@ -165,7 +165,7 @@ def run(options: Options) -> None:
 
 def _jobs(options: Options) -> tuple[dict[str, QueryGallery], Convention, dict[str, Any]]:
     """What is evaluated, under which convention, and what is known of it."""
-    from_model = len(options.inputs) == 1 and (options.inputs[0] / "passerby.json").is_file()
+    from_model = len(options.inputs) == 1 and is_model(options.inputs[0])
     if not from_model:
         _refuse_model_flags(options)
         _check_effects(options, _convention(options, ""))

@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from passerby.cli.stored import is_model
 from passerby.errors import UsageError, listing
 from passerby.files import write_json
 from passerby.metrics.generalization import Protocol, Target, average, check_trials, protocol, spread
@@ -52,7 +53,7 @@ def _checked(options: Any) -> Protocol:
     if not options.protocol:
         raise UsageError("--each-trial lists the trials of --protocol: name one.")
     chosen = protocol(_canonical(options.protocol))
-    if len(options.inputs) != 1 or not (options.inputs[0] / "passerby.json").is_file():
+    if len(options.inputs) != 1 or not is_model(options.inputs[0]):
         raise UsageError(f"--protocol measures one artefact folder; {listing(options.inputs)} is none.")
     idle = [field.name for field in fields(options) if field.name not in _WITH_PROTOCOL and _changed(options, field)]
     if idle:

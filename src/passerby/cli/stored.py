@@ -12,7 +12,7 @@ import numpy as np
 from passerby.embeddings import SUFFIXES, Embeddings, QueryGallery
 from passerby.errors import DataError, EmbeddingsError, UsageError, listing
 
-__all__ = ["check_present", "holds_both", "read_columns", "read_sets"]
+__all__ = ["check_present", "holds_both", "is_model", "read_columns", "read_sets"]
 
 
 def check_present(paths: Sequence[Path]) -> None:
@@ -24,6 +24,13 @@ def check_present(paths: Sequence[Path]) -> None:
     gone = [path for path in paths if not path.exists()]
     if gone:
         raise DataError(f"{listing(gone)}: no such file or folder. Give embeddings, or the artefact folder that training wrote.")
+
+
+def is_model(path: Path) -> bool:
+    """Whether a path is an artefact folder, or a file that was exported from one."""
+    from passerby.models.exported_files import is_exported
+
+    return (path / "passerby.json").is_file() or (is_exported(path) and path.is_file())
 
 
 def read_sets(inputs: Sequence[Path], more: Path | None = None) -> QueryGallery:
