@@ -25,7 +25,8 @@ FLOORS = [
     {"video"},
     {"plots"},
     {"report"},
-    {"web", "cli"},
+    {"web"},
+    {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 ROOT = Path(passerby.__file__).parent

@@ -57,6 +57,7 @@ VERBS: dict[str, Verb] = {
     "gallery copy": Verb("gallery_copy", "a gallery into another store"),
     "gallery re-embed": Verb("gallery_re_embed", "move a gallery to another model"),
     "gallery accelerate": Verb("gallery_accelerate", "an index beside a gallery, for quicker searches that may miss a result"),
+    "serve": Verb("serve", "a page to find people in a gallery: search, confirm, reject, name, erase; the same as JSON"),
     "index": Verb("index", "films and crops of people into a gallery: find, follow, cut out, embed, add"),
     "report": Verb("report", "one page about runs: numbers, curves, pictures, mistakes, advice, how to make it again"),
     "plot ranking": Verb("plot_ranking", "best, median and worst queries with what was found for them"),
