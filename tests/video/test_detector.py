@@ -62,7 +62,8 @@ def test_a_file_that_is_no_detector(tmp_path):
     [
         ({"confidence": 0}, "confidence of the detection is 0: it is above 0 and up to 1"),
         ({"overlap": 1.5}, "overlap of the detection is 1.5"),
-        ({"side_px": 32}, "side_px of the detection is 32: pictures of 64 to 4096 pixels"),
+        ({"sides_px": (640, 32)}, "sides_px of the detection is 640, 32: one or more from 64 to 4096 pixels"),
+        ({"sides_px": ()}, "sides_px of the detection is : one or more"),
         ({"threads": 0}, "threads of the detection is 0: 1 is the least"),
     ],
 )
@@ -73,7 +74,7 @@ def test_wrong_values_are_refused(wrong, said):
 
 @pytest.mark.parametrize("size", [(37, 90), (200, 64), (64, 64)])
 def test_the_included_detector_takes_any_size_and_sees_nobody_in_nothing(size):
-    detector = open_detector(None, Detection(confidence=0.4, side_px=96))
+    detector = open_detector(None, Detection(confidence=0.4, sides_px=(96, 64)))
     assert len(detector(np.full((*size, 3), 128, np.uint8))) == 0
 
 

@@ -75,7 +75,7 @@ def test_what_is_no_film_is_said_in_one_line(film, tmp_path):
     with pytest.raises(DataError, match="holds no pictures and no video"):
         open_film(tmp_path / "empty")
     (tmp_path / "half.mp4").write_bytes(film.read_bytes()[:300])
-    with pytest.raises(DataError, match="half.mp4"):
+    with pytest.raises(DataError, match=r"half\.mp4"):
         open_film(tmp_path / "half.mp4")
     with pytest.raises(UsageError, match="fps is 0: pictures a second are above 0 and up to 1000"):
         open_film(film, fps=0)

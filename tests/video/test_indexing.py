@@ -21,7 +21,7 @@ HOW = Indexing(cropping=Cropping(crops_per_track=3, min_height_px=20), tracking=
 START = 1_795_251_600.0
 
 
-class Broken(Exception):
+class PowerCutError(Exception):
     pass
 
 
@@ -34,10 +34,10 @@ class Stopping:
     def _count(self, write, *given, **named):
         self.left -= 1
         if self.left < 0 and not self.after:
-            raise Broken
+            raise PowerCutError
         made = write(*given, **named)
         if self.left < 0:
-            raise Broken
+            raise PowerCutError
         return made
 
     def add(self, *given, **named):
@@ -116,7 +116,7 @@ def test_an_interruption_at_any_write_changes_nothing_in_the_end(whole, films, f
         for writes in (1, 2, 3, 4, 2, 5, 1, 3, 6, 9, 99):
             try:
                 report, detector = run(Stopping(gallery, writes, after=after), films, film, how)
-            except Broken:
+            except PowerCutError:
                 stops += 1
                 continue
             break
@@ -173,7 +173,7 @@ def test_segments_cut_long_films_and_can_be_taken_up_again(films, film, tmp_path
     assert report.tracks > 3  # somebody always walks: after one and a half times 1.5 s the track is cut
     assert {row.key.split()[-2].split(".")[0] for row, _ in expected} >= {"0", "1"}
     with opened(tmp_path / "two") as gallery:
-        with pytest.raises(Broken):
+        with pytest.raises(PowerCutError):
             run(Stopping(gallery, writes, after=True), films, film, how)
         again, detector = run(gallery, films, film, how)
         assert rows(gallery) == expected and detector.looks == 60 - again.resumed_at
@@ -209,7 +209,7 @@ def test_boxes_of_another_tool_stand_in_for_the_detector(films, film, tmp_path, 
     if tracked:
         assert {row.track.rsplit("-", 1)[1] for row, _ in expected} == {"11", "12", "13"}
     with opened(tmp_path / "two") as gallery:
-        with pytest.raises(Broken):
+        with pytest.raises(PowerCutError):
             with_boxes(Stopping(gallery, 9, after=True))
         assert with_boxes(gallery).resumed_at and rows(gallery) == expected
 
@@ -225,7 +225,7 @@ def test_boxes_beyond_the_film_are_refused_before_work(films, film, tmp_path):
 
 def test_a_film_is_not_gone_on_with_by_other_options(films, film, tmp_path):
     with opened(tmp_path / "g") as gallery:
-        with pytest.raises(Broken):
+        with pytest.raises(PowerCutError):
             run(Stopping(gallery, 4, after=True), films, film, replace(HOW, commit_looks=5))
         with pytest.raises(UsageError, match=r'hall.mp4" of camera hall was begun with every 1, now every is 2: give what it'):
             run(gallery, films, film, replace(HOW, every=2))
@@ -235,7 +235,7 @@ def test_a_film_is_not_gone_on_with_by_other_options(films, film, tmp_path):
 
 def test_what_was_seen_may_not_be_missing(films, film, tmp_path):
     with opened(tmp_path / "g") as gallery:
-        with pytest.raises(Broken):
+        with pytest.raises(PowerCutError):
             run(Stopping(gallery, 5, after=True), films, film, replace(HOW, commit_looks=5))
         gallery.add_progress(f"film {film_key(open_film(film))} hall 0", "")
         with pytest.raises(GalleryError, match="before the interruption is not in this gallery any more"):

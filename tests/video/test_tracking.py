@@ -9,7 +9,7 @@ PERSON = np.array([0.0, 0.0, 20.0, 50.0])
 
 
 def walk(number, left, step, confidence=0.9):
-    return (PERSON + [left + step * number, 0, left + step * number, 0], confidence)
+    return (PERSON + np.array([1, 0, 1, 0]) * (left + step * number), confidence)
 
 
 def boxes(*people):

@@ -48,9 +48,9 @@ class Options:
     """smaller people are not cut out, pixels"""
     detector: Path | None = None
     """ONNX file of another detector (YOLO, YOLOX, RT-DETR, DETR; COCO's classes), instead of the one that comes with passerby"""
-    side: int = 640
-    """longer side of the picture that the detector sees, pixels; larger finds smaller people and takes longer. A detector of a
-    fixed size sees its own"""
+    sides: tuple[int, ...] = (640, 416)
+    """longer sides of the pictures that the detector sees, pixels: a larger one finds smaller people and takes longer, a smaller
+    one beside it finds those who fill the picture. A detector of a fixed size sees its own"""
     confidence: float = 0.4
     """of a box that begins a track or is cut out, 0 to 1; boxes down to half of it only carry a track on"""
     detections: Path | None = None
@@ -165,7 +165,7 @@ def _eyes(options: Options) -> Detector | GivenBoxes:
     given = options.detections or options.tracks
     if given is not None:
         return read_boxes(given, tracked=options.tracks is not None)
-    return open_detector(options.detector, Detection(confidence=options.confidence / 2, side_px=options.side))
+    return open_detector(options.detector, Detection(confidence=options.confidence / 2, sides_px=options.sides))
 
 
 def _how(options: Options) -> Indexing:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from passerby.datasets.walking import shown
-from passerby.errors import DataError, MissingDependencyError, UsageError
+from passerby.errors import DataError, MissingDependencyError, UsageError, listing
 from passerby.video.boxes import Boxes
 from passerby.video.layouts import Fitted, OutputLayout, find_layout
 
@@ -30,8 +30,9 @@ class Detection:
     Attributes:
         confidence: least confidence of a box, 0 to 1. It is low because the tracker itself tells weak boxes from strong ones.
         overlap: of two boxes that share more than this (intersection over union) the weaker one is left out.
-        side_px: the longer side of the picture that the detector sees, for one that takes any size; larger finds smaller people
-            and costs with the square. A detector of a fixed size sees its own.
+        sides_px: longer sides of the picture that the detector sees one after the other, for one that takes any size. A larger
+            one finds smaller people and costs with the square; a smaller one beside it finds those who fill the picture. A
+            detector of a fixed size sees its own.
         threads: of the network; None: one a core.
 
     Raises:
@@ -39,16 +40,16 @@ class Detection:
     """
 
     confidence: float = 0.2
-    overlap: float = 0.6
-    side_px: int = 640
+    overlap: float = 0.5
+    sides_px: tuple[int, ...] = (640, 416)
     threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("confidence", "overlap"):
             if not 0 < getattr(self, name) <= 1:
                 raise UsageError(f"{name} of the detection is {getattr(self, name)}: it is above 0 and up to 1.")
-        if not 64 <= self.side_px <= 4096:
-            raise UsageError(f"side_px of the detection is {self.side_px}: pictures of 64 to 4096 pixels are looked at.")
+        if not self.sides_px or any(not 64 <= side <= 4096 for side in self.sides_px):
+            raise UsageError(f"sides_px of the detection is {listing(self.sides_px)}: one or more from 64 to 4096 pixels.")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads of the detection is {self.threads}: 1 is the least.")
 
@@ -85,8 +86,8 @@ class OnnxDetector:
         self._session = _session(path, content, self.how)
         self.layout: OutputLayout = find_layout(path, self._session.get_inputs(), self._session.get_outputs())
         digest = hashlib.sha256(content).hexdigest()[:12]
-        self.name = f"{path.stem} {digest} {self.how.side_px if self.layout.size is None else self.layout.size} px "
-        self.name += f"confidence {self.how.confidence:g} overlap {self.how.overlap:g}"
+        sides = "+".join(map(str, self.how.sides_px if self.layout.size is None else self.layout.size))
+        self.name = f"{path.stem} {digest} {sides} px, confidence {self.how.confidence:g}, overlap {self.how.overlap:g}"
 
     def __call__(self, picture: np.ndarray) -> Boxes:
         """The people in one picture.
@@ -95,25 +96,32 @@ class OnnxDetector:
             picture: (H, W, 3) uint8 RGB.
         """
         high, wide = picture.shape[:2]
-        fitted = self._fit(wide, high)
+        found = [self._look(picture, fitted) for fitted in self._fits(wide, high)]
+        corners, confidences = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        return self._thinned(Boxes.of(corners, confidences)).clipped((wide, high))
+
+    def _look(self, picture: np.ndarray, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+        """Corners in the picture, and confidences, of one pass."""
         found = self.layout.decode(self._session.run(None, self.layout.feed(_laid(picture, fitted), fitted)), fitted)
         found = found[found.confidences >= self.how.confidence]
-        corners = (found.corners - np.tile(fitted.offset, 2)) / np.tile(fitted.scale, 2)
-        return self._thinned(Boxes.of(corners, found.confidences)).clipped((wide, high))
+        return (found.corners - np.tile(fitted.offset, 2)) / np.tile(fitted.scale, 2), found.confidences
 
-    def _fit(self, wide: int, high: int) -> Fitted:
-        """How a picture goes into the network's input: its own proportions, and the rest left empty."""
-        if self.layout.size is not None:
-            rows, columns = self.layout.size
-            if self.layout.stretch:
-                return Fitted((columns, rows), (columns, rows), (columns / wide, rows / high))
-            scale = min(columns / wide, rows / high)
-            inner = (max(1, round(wide * scale)), max(1, round(high * scale)))
-            return Fitted((columns, rows), inner, (inner[0] / wide, inner[1] / high), self.layout.centred)
-        scale = self.how.side_px / max(wide, high)
+    def _fits(self, wide: int, high: int) -> list[Fitted]:
+        """How a picture goes into the network's input, once a pass: in its own proportions, the rest left empty."""
+        if self.layout.size is None:
+            return [self._fit(wide, high, side) for side in self.how.sides_px]
+        rows, columns = self.layout.size
+        if self.layout.stretch:
+            return [Fitted((columns, rows), (columns, rows), (columns / wide, rows / high))]
+        scale = min(columns / wide, rows / high)
         inner = (max(1, round(wide * scale)), max(1, round(high * scale)))
-        whole = tuple(-(-side // _STRIDE) * _STRIDE for side in inner)
-        return Fitted((whole[0], whole[1]), inner, (inner[0] / wide, inner[1] / high))
+        return [Fitted((columns, rows), inner, (inner[0] / wide, inner[1] / high), self.layout.centred)]
+
+    def _fit(self, wide: int, high: int, side: int) -> Fitted:
+        scale = side / max(wide, high)
+        inner = (max(1, round(wide * scale)), max(1, round(high * scale)))
+        columns, rows = (-(-length // _STRIDE) * _STRIDE for length in inner)
+        return Fitted((columns, rows), inner, (inner[0] / wide, inner[1] / high))
 
     def _thinned(self, boxes: Boxes) -> Boxes:
         """Without the weaker ones of boxes that show one person."""

@@ -95,7 +95,8 @@ class _PictureFolder(Film):
             if picture.size != self.size:
                 raise DataError(
                     f'"{shown(path)}" has {picture.size[0]} x {picture.size[1]} pixels, the pictures before it '
-                    f"{self.size[0]} x {self.size[1]}: frames of one camera have one size. Crops of people go in with --dataset images."
+                    f"{self.size[0]} x {self.size[1]}: frames of one camera have one size. Crops of people go in with "
+                    "--dataset images."
                 )
             yield Frame(number, number / self.fps, None, lambda picture=picture: np.asarray(picture))
         if self.damaged and len(self.damaged) == len(self.pictures):
@@ -171,9 +172,11 @@ class _VideoFile(Film):
                 yield None if frame.is_corrupt or (frame.width, frame.height) != self.size else frame
 
     def _frame(self, number: int, decoded: Any) -> Frame:
-        mark = decoded.pts
-        counted = self._forced or mark is None or not self._tick
-        seconds = number / self.fps if counted else (mark - self._zero) * self._tick
+        mark: int | None = decoded.pts
+        if mark is None or self._forced or not self._tick:
+            seconds = number / self.fps
+        else:
+            seconds = (mark - self._zero) * self._tick
         return Frame(number, seconds, mark, lambda: decoded.to_ndarray(format="rgb24"))
 
 

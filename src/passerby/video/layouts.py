@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from passerby.datasets.walking import shown
 from passerby.errors import DataError
@@ -80,10 +81,15 @@ class OutputLayout:
     def feed(self, laid: np.ndarray, fitted: Fitted) -> dict[str, np.ndarray]:
         """The inputs of one (rows, columns, 3) uint8 RGB picture: 0 to 1, as most are trained."""
         del fitted
-        return {self.input: self._typed(laid.astype(np.float32) / 255)}
+        return {self.input: self._scaled(laid, 0.0, 255.0)}
 
-    def _typed(self, values: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(values.transpose(2, 0, 1)[None], dtype=np.float16 if self.half else np.float32)
+    def _scaled(self, laid: np.ndarray, mean: ArrayLike, deviation: ArrayLike, *, reverse: bool = False) -> np.ndarray:
+        """(1, 3, rows, columns): by mean and deviation of each channel; `reverse` makes blue, green, red of it first."""
+        planes = laid.transpose(2, 0, 1)[::-1] if reverse else laid.transpose(2, 0, 1)
+        values = planes.astype(np.float32, order="C")
+        values -= np.asarray(mean, np.float32).reshape(-1, 1, 1)
+        values /= np.asarray(deviation, np.float32).reshape(-1, 1, 1)
+        return values[None].astype(np.float16 if self.half else np.float32, copy=False)
 
     def decode(self, outputs: Sequence[np.ndarray], fitted: Fitted) -> Boxes:
         """The people, in pixels of the network's input."""
@@ -93,12 +99,10 @@ class OutputLayout:
 class NanoDet(OutputLayout):
     """Scores by class and, for each side of a box, weights of 0 to 10 strides, at three strides."""
 
-    _mean, _deviation = np.array([103.53, 116.28, 123.675], np.float32), np.array([57.375, 57.12, 58.395], np.float32)
-
     def feed(self, laid: np.ndarray, fitted: Fitted) -> dict[str, np.ndarray]:
         """Blue, green, red; by the mean and deviation of its training."""
         del fitted
-        return {self.input: self._typed((laid[..., ::-1].astype(np.float32) - self._mean) / self._deviation)}
+        return {self.input: self._scaled(laid, (103.53, 116.28, 123.675), (57.375, 57.12, 58.395), reverse=True)}
 
     def decode(self, outputs: Sequence[np.ndarray], fitted: Fitted) -> Boxes:
         """See `OutputLayout`. Only cells with some confidence are computed."""
@@ -145,7 +149,7 @@ class YoloX(YoloObjectness):
     def feed(self, laid: np.ndarray, fitted: Fitted) -> dict[str, np.ndarray]:
         """See `OutputLayout`."""
         del fitted
-        return {self.input: self._typed(laid[..., ::-1].astype(np.float32))}
+        return {self.input: self._scaled(laid, 0.0, 1.0, reverse=True)}
 
     def decode(self, outputs: Sequence[np.ndarray], fitted: Fitted) -> Boxes:
         """See `OutputLayout`."""
@@ -193,8 +197,8 @@ class Detr(OutputLayout):
         """By ImageNet's mean and deviation, as DETR and RF-DETR are trained; 0 to 1 for the others."""
         if not self.imagenet:
             return super().feed(laid, fitted)
-        mean, deviation = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
-        return {self.input: self._typed((laid.astype(np.float32) / 255 - mean) / deviation)}
+        mean, deviation = np.array([0.485, 0.456, 0.406]) * 255, np.array([0.229, 0.224, 0.225]) * 255
+        return {self.input: self._scaled(laid, mean, deviation)}
 
 
 @dataclass(frozen=True)
