@@ -101,7 +101,10 @@ def test_a_model_is_named_by_all_that_changes_its_vectors():
     one, other, third = Colours(), Colours(), Colours()
     other.rule = replace(other.rule, flip=not other.rule.flip)
     third.precision = "bf16"
-    assert len({Model.of(each).fingerprint for each in (one, other, third, Colours())}) == 3
+    eight, same = Colours(), Colours()
+    eight.facts["exported"], same.facts["exported"] = "onnx int8", "onnx fp32"
+    assert len({Model.of(each).fingerprint for each in (one, other, third, eight, same)}) == 4
+    assert Model.of(same) == Model.of(one)
     one.facts = {}
     with pytest.raises(GalleryError, match="does not say which artefact it is"):
         Model.of(one)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -274,6 +275,17 @@ def test_what_is_no_gallery_is_refused(tmp_path: Path, people):
         Gallery.open("mysql://x")
     with pytest.raises(UsageError, match="to create a gallery, say by which model"):
         Gallery.open(tmp_path / "new", create=True)
+
+
+def test_a_file_that_is_gone_is_not_made_again(tmp_path: Path, people):
+    gallery = Gallery.open(tmp_path / "a.gallery", create=True, model=people.MODEL)
+    gallery.add(people.walk([1]))
+    for file in tmp_path.glob("a.gallery*"):
+        file.unlink()
+    with ThreadPoolExecutor(1) as other, pytest.raises(GalleryError, match=r"unable to open .* Is the file still there"):
+        other.submit(gallery.cameras).result()  # another thread has a connection of its own
+    gallery.close()
+    assert not (tmp_path / "a.gallery").exists()
 
 
 def test_a_url_names_the_same_file(tmp_path: Path, people):

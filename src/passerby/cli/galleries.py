@@ -1,39 +1,20 @@
-"""What the verbs that open a gallery have in common: models, identities by name, spans of time, tables."""
+"""What the verbs that open a gallery have in common: identities by name, spans of time, tables."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passerby.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from passerby.embedder import Embedder
     from passerby.gallery import Gallery
 
-__all__ = ["clock", "identity_of", "load_model", "seconds_of", "table"]
+__all__ = ["clock", "identity_of", "seconds_of", "table"]
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-
-def load_model(model: Path | None, device: str = "auto", precision: str = "fp32", batch_size: int = 64) -> Embedder:
-    """The embedder of an artefact; None takes the model that comes with passerby, where there is one.
-
-    Raises:
-        UsageError: none was named and none comes along.
-        ArtefactError: see `artefact.load`.
-    """
-    from passerby import artefact
-
-    if model is None:
-        included = getattr(artefact, "default_model", None)
-        if included is None:
-            raise UsageError("--model is needed: the artefact folder of a trained model (passerby train makes one).")
-        model = Path(included())
-    return artefact.load(model, device=device, precision=precision, batch_size=batch_size)
 
 
 def identity_of(gallery: Gallery, wanted: str) -> int:

@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from passerby.cli.galleries import load_model
-
 __all__ = ["Options", "run"]
 
 
@@ -36,11 +34,15 @@ class Options:
 
 def run(options: Options) -> None:
     """Embed and change."""
+    from passerby import artefact
+    from passerby.export import fastest
     from passerby.gallery import Gallery, Thresholds
     from passerby.metrics.calibration_store import from_dict
 
+    model = options.model or artefact.default_model()
     with Gallery.open(options.gallery) as gallery:
-        embedder = load_model(options.model, options.device, options.precision, options.batch_size)
+        plain = artefact.load(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
+        embedder = fastest(plain, model)
         count = gallery.re_embed(embedder, images=options.images)
         stored = embedder.facts.get("calibration")
         if stored:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import tyro
 
-from passerby.cli.galleries import clock, identity_of, load_model, table
+from passerby.cli.galleries import clock, identity_of, table
 from passerby.cli.moments import moment
 from passerby.errors import DataError, UsageError, listing
 
@@ -63,6 +63,8 @@ class Options:
     """picture of the hits to write; None writes none"""
     device: str = "auto"
     """for the model: auto, cpu, cuda, cuda:1 ..."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """of the model: the one that the gallery was indexed with"""
     json: Path | None = None
     """write the hits to this file too"""
 
@@ -123,12 +125,13 @@ def _hits(options: Options, gallery: Gallery) -> tuple[list[Any], list[Hit]]:
 
 
 def _embedded(options: Options, gallery: Gallery) -> tuple[np.ndarray, list[Image.Image]]:
+    from passerby import artefact
     from passerby.datasets import read_image
     from passerby.gallery import Model
     from passerby.gallery.gallery import check_model
 
     shown = [read_image(path) for path in options.images]
-    embedder = load_model(options.model, options.device)
+    embedder = artefact.load(options.model, device=options.device, precision=options.precision)
     check_model(gallery, Model.of(embedder))
     return embedder(shown, options.query_camera or None), shown[:4]
 

@@ -62,7 +62,7 @@ class Database:
         self._own = threading.local()
         self._every: list[sqlite3.Connection] = []
         self._lock = threading.RLock()  # among the writers of this process
-        self.closed = False
+        self.closed, self._creating = False, create
         if not path.is_file() and not create:
             what = "is a folder" if path.is_dir() else "does not exist"
             raise GalleryError(f"{path} {what}: a gallery is one file, which passerby index makes.")
@@ -73,6 +73,7 @@ class Database:
                 if create:
                     self._create()
                 self._check()
+            self._creating = False
         except GalleryError:
             self.close()
             raise
@@ -112,7 +113,8 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         name = quote(str(self.path.absolute()))
-        mode = "ro" if self.read_only else "rwc"
+        # Only the first connection may make the file: a later one would put an empty one in the place of a file that is gone.
+        mode = "ro" if self.read_only else "rwc" if self._creating else "rw"
         made = sqlite3.connect(
             f"file:{name}?mode={mode}", uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
         )

@@ -46,7 +46,9 @@ class Model:
                 "gallery with a Model of your own."
             )
         rule = {key: getattr(embedder.rule, key) for key in sorted(embedder.rule.__dataclass_fields__)}
-        how = json.dumps([rule, embedder.precision, facts.get("camera_statistics", "")], sort_keys=True, default=list)
+        exported = str(facts.get("exported", ""))
+        number = exported if exported and not exported.endswith("fp32") else embedder.precision  # int8 and fp16 give others
+        how = json.dumps([rule, number, facts.get("camera_statistics", "")], sort_keys=True, default=list)
         named = " ".join(str(facts[key]) for key in ("recipe", "backbone") if facts.get(key))
         return cls(
             fingerprint=f"{facts['artefact']}-{hashlib.sha256(how.encode()).hexdigest()[:8]}",
