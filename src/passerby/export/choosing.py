@@ -54,10 +54,10 @@ def fastest(embedder: Embedder, model: Path, images: Sequence[Any] | None = None
             network, embedder.preprocess, embedder.rule, device="cpu", batch_size=embedder.batch_size, workers=embedder.workers,
             facts={**embedder.facts, "exported": "onnx fp32"},
         )  # fmt: skip
+        sample = _drawn() if images is None else list(images)[:: max(1, len(images) // _SAMPLE)][:_SAMPLE]
+        return other if _same(embedder(sample), other(sample)) else embedder
     except PasserbyError:  # a network that ONNX cannot hold, or scales that it does not take: torch can
         return embedder
-    sample = _drawn() if images is None else list(images)[:: max(1, len(images) // _SAMPLE)][:_SAMPLE]
-    return other if _same(embedder(sample), other(sample)) else embedder
 
 
 def _drawn() -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import copy
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -116,9 +116,8 @@ def export(model: Path, probe: Probe, options: ExportOptions, out: Path | None =
     target = _checked_target(model, out, facts, options)
     embedder = load(model, device="cpu", without_statistics=False)
     jobs = _jobs(embedder, target, options)
-    target.parent.mkdir(parents=True, exist_ok=True)
     made = []
-    with tempfile.TemporaryDirectory(prefix=".passerby-export-", dir=target.parent) as aside:
+    with _folder(target.parent), tempfile.TemporaryDirectory(prefix=".passerby-export-", dir=target.parent) as aside:
         if embedder.cameras is not None and options.cameras == "inputs":
             shutil.copyfile(model / CAMERAS_FILE, Path(aside) / CAMERAS_FILE)
         for job in jobs:
@@ -128,6 +127,18 @@ def export(model: Path, probe: Probe, options: ExportOptions, out: Path | None =
     for each in made:
         write_json(each.path.with_name(each.path.name + ".json"), report(each, options))
     return made
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Make a folder, and remove it again where nothing came into it."""
+    fresh = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if fresh and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _checked_target(model: Path, out: Path | None, facts: Artefact, options: ExportOptions) -> Path:

@@ -54,8 +54,14 @@ class ExportedNetwork(nn.Module):
             x: what `ExportFacts.inputs` says; pixels come as (B, 3, H, W) uint8 all the same.
 
         Raises:
-            UsageError: the statistics of cameras are an input, and none are given.
+            UsageError: another size than it was exported for; or the statistics of cameras are an input, and none are given.
         """
+        size = tuple(self.facts.artefact.get("preprocess", {}).get("size", ()))
+        if x.ndim == 4 and size and tuple(x.shape[2:]) != size:
+            raise UsageError(
+                f"this exported network takes {size[0]}x{size[1]} px, {x.shape[2]}x{x.shape[3]} arrived: scale 1 only, or the "
+                "artefact itself."
+            )
         x = x.permute(0, 2, 3, 1) if self.takes_pixels else x
         inputs = [np.ascontiguousarray(x.numpy())]
         if self.facts.layers:
@@ -161,7 +167,10 @@ def _onnx(source: Path | bytes, threads: int) -> Runner:
     names = [each.name for each in session.get_inputs()]
 
     def run(inputs: list[np.ndarray]) -> np.ndarray:
-        found: Any = session.run(None, dict(zip(names, inputs, strict=True)))[0]
+        try:
+            found: Any = session.run(None, dict(zip(names, inputs, strict=True)))[0]
+        except Exception as error:
+            raise ArtefactError(f"{_name(source)} fails in ONNX Runtime: {_first(error)}.") from error
         return np.asarray(found, np.float32)
 
     return run
