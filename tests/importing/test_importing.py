@@ -381,7 +381,7 @@ BAD = {
     wrong_architecture: "fits no network here",
     not_finite: "holds NaN or infinity in head.block.reduce.weight",
     side_information: "with side information (base.sie_embed)",
-    non_local: "with non-local blocks: passerby has no such network",
+    non_local: "with non-local blocks (backbone.NL_2.0.g.weight): passerby has no such network",
 }
 
 
