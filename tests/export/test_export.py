@@ -151,8 +151,8 @@ def test_statistics_of_cameras_are_inputs_or_inside(probe: Probe, tmp_path: Path
     model = make_artefact(tmp_path / "a", ModelConfig(TINY, image_size=SIZE, head="bnneck", norm="camera"), cameras=2)
     slow, images = load(model), pictures(4)
     whose = ["place/1", "place/0", "place/0", "place/1"]
-    strict = Budget.usual("fp32")
-    (made,) = export(model, probe, ExportOptions("onnx", budget=strict, latency=False), tmp_path / "inputs")
+    near = Budget(1e-4, 0.01, 0.05)  # few people: one pair is much
+    (made,) = export(model, probe, ExportOptions("onnx", budget=near, latency=False), tmp_path / "inputs")
     quick = load(made.path)
     np.testing.assert_allclose(quick(images, whose), slow(images, whose), atol=1e-4)
     np.testing.assert_allclose(quick(images, "place/1"), slow(images, "place/1"), atol=1e-4)
@@ -163,7 +163,7 @@ def test_statistics_of_cameras_are_inputs_or_inside(probe: Probe, tmp_path: Path
     with pytest.raises(UsageError, match="takes the statistics of a camera as an input, and none are given"):
         quick.model(torch.zeros(1, 3, *SIZE))
 
-    each = export(model, probe, ExportOptions("torchscript", cameras="each", budget=strict, latency=False), tmp_path / "each")
+    each = export(model, probe, ExportOptions("torchscript", cameras="each", budget=near, latency=False), tmp_path / "each")
     assert [one.path.name for one in each] == ["model.place-0.torchscript", "model.place-1.torchscript"]
     np.testing.assert_allclose(load(each[1].path)(images), slow(images, "place/1"), atol=1e-4)
     with pytest.raises(ArtefactError, match="holds several exported networks"):
@@ -325,7 +325,7 @@ def test_the_gate_says_which_number_is_beyond(found: dict[str, float], told: str
 def test_speeds_are_medians_of_mixed_runs():
     order = []
     medians = interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, seconds=0.0)
-    assert order[:4] == ["a", "a", "b", "b"] and order[4:8] == ["a", "b", "a", "b"]  # warmed up, then in turns
+    assert order[:4] == ["a", "b", "a", "b"] and order[4:8] == ["a", "b", "a", "b"]  # warmed up, then in turns
     assert set(medians) == {"a", "b"} and all(seconds >= 0 for seconds in medians.values())
 
 

@@ -11,6 +11,7 @@ from passerby.artefact import Artefact, load, save_artefact
 from passerby.embedder import CloudEmbedder, EmbeddingRule
 from passerby.errors import UsageError
 from passerby.export import Budget, ExportOptions, export
+from passerby.export.graphs import quietly
 from passerby.export.probe import probe_set
 from passerby.models import point_ops, point_traced
 from passerby.models.ognet import OGNetOptions
@@ -30,7 +31,8 @@ def test_traced_operations_are_those_of_the_loops():
     points = people(2, 90)
     centres = points[:, ::7]
     assert torch.equal(point_traced.nearest(points, 5), point_ops.k_nearest(points, 5))
-    found = torch.jit.trace(lambda x: point_traced.farthest(x, 20, point_ops.NEAR_ORIGIN), (people(1, 40, 1),))(points)
+    with quietly():
+        found = torch.jit.trace(lambda x: point_traced.farthest(x, 20, point_ops.NEAR_ORIGIN), (people(1, 40, 1),))(points)
     assert torch.equal(found, point_ops.farthest_points(points, 20))
     for mine, theirs in zip(
         point_traced.balls(points, centres, (0.1, 0.4), (4, 16)),

@@ -156,12 +156,11 @@ def _together(sets: tuple[Embeddings, Embeddings]) -> Embeddings:
     query, gallery = sets
     known = set(gallery.names.tolist())
     fresh = np.array([name not in known for name in query.names], dtype=bool)
-    columns = [
-        np.concatenate([getattr(query, column)[fresh], getattr(gallery, column)])
-        for column in ("vectors", "pids", "camids", "names")
-    ]
-    columns[0] = _unit(columns[0])
-    return Embeddings(*columns, dict(gallery.meta))
+
+    def both(column: str) -> np.ndarray:
+        return np.concatenate([getattr(query, column)[fresh], getattr(gallery, column)])
+
+    return Embeddings(_unit(both("vectors")), both("pids"), both("camids"), both("names"), dict(gallery.meta))
 
 
 def _thresholds(old: Embeddings, new: Embeddings) -> dict[str, float]:

@@ -187,9 +187,10 @@ def onnx_of(graph: Graph, inputs: str, given: tuple[Tensor, ...]) -> bytes:
         try:
             # torch's older exporter: it needs no further package, takes a tenth of the time of the newer one, and keeps loops.
             torch.onnx.export(
-                graph, given, buffer, input_names=names, output_names=[graph.kind],
+                graph, given, buffer, input_names=names, output_names=[graph.kind],  # pyright: ignore[reportArgumentType]
                 dynamic_axes={**axes, graph.kind: {0: "batch"}}, opset_version=_OPSET, dynamo=False,
-                do_constant_folding=False,  # it loses weights that are used twice; what runs the file folds itself
+                # Otherwise it merges equal weights and then loses them; what runs the file folds norms and constants itself.
+                training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
             )  # fmt: skip
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

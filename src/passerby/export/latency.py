@@ -55,8 +55,8 @@ def interleaved(passes: Mapping[str, Callable[[], object]], *, seconds: float | 
         seconds: of each, at the least five runs; None: one and a half.
     """
     seconds = _SECONDS if seconds is None else seconds
-    for run in passes.values():
-        run(), run()
+    for run in [*passes.values()] * 2:
+        run()
     taken: dict[str, list[float]] = {name: [] for name in passes}
     while any(sum(each) < seconds or len(each) < _FEWEST for each in taken.values()):
         for name, run in passes.items():

@@ -31,7 +31,7 @@ Settings = Mapping[str, Any]
 """What the project's own settings say; keys as in its file."""
 
 _BILINEAR = Preprocess(interpolation="bilinear")
-_HALF = Preprocess(mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear")
+_HALF = Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bilinear")
 _LAYUMI_HEAD = re.compile(r"classifier(\d*)\.(add_block|classifier)\.(\d+)\.(\w+)$")
 
 

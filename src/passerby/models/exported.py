@@ -183,7 +183,7 @@ def _openvino(source: Path | bytes, threads: int) -> Runner:
     # Without the hint CPUs that can would compute in bfloat16, whatever the file holds.
     how = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     try:
-        compiled = core.compile_model(source if isinstance(source, bytes) else str(source), "CPU", how)
+        compiled = core.compile_model(core.read_model(source), "CPU", how)
     except RuntimeError as error:
         raise ArtefactError(f"{_name(source)} cannot be loaded by OpenVINO {openvino.__version__}: {_first(error)}.") from error
     request = compiled.create_infer_request()

@@ -48,12 +48,14 @@ def _farthest(points: Tensor, count: int, near_origin: float) -> Tensor:
 
 def balls(points: Tensor, centres: Tensor, radii: Sequence[float], samples: Sequence[int]) -> list[Tensor]:
     """(B, N, 3) points, (B, S, 3) centres -> one (B, S, samples) int64 tensor a radius."""
-    squares = sum((centres[:, :, None, c] - points[:, None, :, c]).square() for c in range(3))
+    squares = torch.stack([(centres[:, :, None, c] - points[:, None, :, c]).square() for c in range(3)]).sum(0)
     order = torch.arange(points.shape[1], device=points.device)
     beyond = torch.zeros_like(order).sum() + points.shape[1]
     found = []
     for radius, count in zip(radii, samples, strict=True):
-        inside = torch.where(squares < radius * radius, order, beyond)  # pyright: ignore[reportOperatorIssue]
+        inside = torch.where(squares < radius * radius, order, beyond)
+        # A ball may want more points than there are.
+        inside = torch.cat([inside, beyond.expand(inside.shape[0], inside.shape[1], count)], -1)
         first = inside.topk(count, dim=-1, largest=False, sorted=True).values
         head = first[:, :, :1]
         head = torch.where(head == beyond, torch.zeros_like(head), head)
