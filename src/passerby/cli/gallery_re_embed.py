@@ -37,14 +37,14 @@ def run(options: Options) -> None:
     from passerby import artefact
     from passerby.export import fastest
     from passerby.gallery import Gallery, Thresholds
-    from passerby.metrics.calibration_store import from_dict
+    from passerby.metrics.calibration_store import find_calibration
 
     model = options.model or artefact.default_model()
     with Gallery.open(options.gallery) as gallery:
         plain = artefact.load(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
         embedder = fastest(plain, model)
         count = gallery.re_embed(embedder, images=options.images)
-        stored = embedder.facts.get("calibration")
-        if stored:
-            gallery.set_thresholds(Thresholds.of(from_dict(stored)))
+        stored = find_calibration(model)
+        if stored is not None:
+            gallery.set_thresholds(Thresholds.of(stored))
         print(f"{options.gallery}: {count:,} crops, now of {gallery.model.name} ({gallery.model.dim} dimensions)")

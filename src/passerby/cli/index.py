@@ -79,11 +79,14 @@ class Options:
 def run(options: Options) -> None:
     """Index what the options name."""
     _check(options)
-    embedder = _embedder(options)
+    from passerby.artefact import default_model
     from passerby.gallery import Gallery, Model
 
+    model = options.model or default_model()
+    embedder = _embedder(options, model)
+
     with Gallery.open(options.gallery, create=True, model=Model.of(embedder)) as gallery:
-        _calibrate(gallery, embedder)
+        _calibrate(gallery, model)
         before = len(gallery)
         done = _crops(options, gallery, embedder) if options.dataset else _films(options, gallery, embedder)
         print(f"{options.gallery}: {len(gallery):,} crops ({len(gallery) - before:,} new) from {listing(gallery.cameras(), 10)}")
@@ -118,30 +121,23 @@ def _check(options: Options) -> None:
         raise UsageError(f"--{chosen[0]} tells the boxes of one film, {len(options.sources)} are named: index them one by one.")
 
 
-def _embedder(options: Options) -> Embedder:
-    from passerby import artefact
+def _embedder(options: Options, model: Path) -> Embedder:
+    from passerby.artefact import load
+    from passerby.export import fastest
     from passerby.training import keep_freed_memory
 
     keep_freed_memory()
-    model = options.model
-    if model is None:
-        included = getattr(artefact, "default_model", None)
-        if included is None:
-            raise UsageError("--model is needed: the artefact folder of a trained model (passerby train makes one).")
-        model = included()
-    from passerby.export import fastest
-
-    return fastest(artefact.load(model, device=options.device, precision=options.precision, batch_size=options.batch_size), model)
+    return fastest(load(model, device=options.device, precision=options.precision, batch_size=options.batch_size), model)
 
 
-def _calibrate(gallery: Gallery, embedder: Embedder) -> None:
+def _calibrate(gallery: Gallery, model: Path) -> None:
     """Give a gallery without thresholds those of the model."""
-    stored = embedder.facts.get("calibration")
-    if stored and gallery.thresholds is None:
-        from passerby.gallery import Thresholds
-        from passerby.metrics.calibration_store import from_dict
+    from passerby.gallery import Thresholds
+    from passerby.metrics.calibration_store import find_calibration
 
-        gallery.set_thresholds(Thresholds.of(from_dict(stored)))
+    stored = find_calibration(model)
+    if stored is not None and gallery.thresholds is None:
+        gallery.set_thresholds(Thresholds.of(stored))
 
 
 def _films(options: Options, gallery: Gallery, embedder: Embedder) -> dict[str, object]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from passerby.cli.galleries import load_model
 from passerby.errors import MissingDependencyError, PasserbyError, UsageError
 
 if TYPE_CHECKING:
@@ -70,10 +69,11 @@ def run(options: Options) -> None:
 
 def _embedder(options: Options, model: Model) -> Any:
     """The gallery's model. Without one the page works too, but for pictures that are sent."""
+    from passerby.artefact import load
     from passerby.gallery import Model
 
     try:
-        embedder = load_model(options.model, options.device)
+        embedder = load(options.model, device=options.device)
         found = Model.of(embedder)
     except PasserbyError as error:
         if options.model is not None:

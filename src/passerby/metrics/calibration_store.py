@@ -14,7 +14,7 @@ from passerby.files import write_json
 from passerby.metrics.calibration import Calibration, CameraThreshold
 from passerby.metrics.intervals import Interval
 
-__all__ = ["read_calibration", "store_calibration"]
+__all__ = ["find_calibration", "read_calibration", "store_calibration"]
 
 _FILE = "passerby.json"
 _KEY = "calibration"
@@ -94,6 +94,17 @@ def store_calibration(folder: str | os.PathLike[str], calibration: Calibration, 
             f"the vectors were made by {who}, {folder} is {own}: thresholds of one model mean nothing for another."
         )
     write_json(folder / _FILE, {**content, _KEY: to_dict(calibration)})
+
+
+def find_calibration(folder: str | os.PathLike[str]) -> Calibration | None:
+    """The calibration of an artefact; None where it has none, and for an exported file.
+
+    Raises:
+        ArtefactError: one that is damaged.
+    """
+    if not (Path(folder) / _FILE).is_file() or _KEY not in _described(Path(folder)):
+        return None
+    return read_calibration(folder)
 
 
 def read_calibration(folder: str | os.PathLike[str]) -> Calibration:
