@@ -52,7 +52,7 @@ def read_upload(content: bytes, limits: Limits) -> Image.Image:
         )
     _check_ends(content)
     try:
-        with Image.open(io.BytesIO(content), formats=("JPEG", "MPO", "PNG", "WEBP")) as header:
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP")) as header:
             wide, high = header.size
     except Image.DecompressionBombError:
         wide = high = limits.pixels  # Pillow does not say how large it claims to be
@@ -62,7 +62,9 @@ def read_upload(content: bytes, limits: Limits) -> Image.Image:
         raise ImageError(f"the uploaded picture has more than {limits.pixels:,} pixels. Send a smaller one.")
     if min(wide, high) < limits.least_px:
         raise ImageError(f"the uploaded picture is {wide} x {high} pixels: nobody can be told from {limits.least_px} or fewer.")
-    return decode_image(content, _NAME)
+    decoded = decode_image(content, _NAME)
+    decoded.info = {}  # comments and profiles would be written into what is shown
+    return decoded
 
 
 def as_jpeg(picture: Image.Image, longest_px: int, quality: int = 90) -> bytes:
