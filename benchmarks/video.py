@@ -1,0 +1,305 @@
+"""Films into a gallery: how fast, how many of the people are found, how well they are followed, and pictures to look at.
+
+    python benchmarks/video.py speed ../shared/data/vtest.avi [--every 1 3] [--model ARTEFACT]
+    python benchmarks/video.py detection ../shared/data/TUD-Campus.mp4 ../shared/data/TUD-Stadtmitte.mp4 [--step 5] [--table]
+    python benchmarks/video.py tracking FILM.mp4 ... [--every 1 2 3]
+    python benchmarks/video.py kill FILM.mp4 [--times 50]
+    python benchmarks/video.py sheet ../shared/data/vtest.avi sheet.png [--every 1]
+
+speed: frames a second of the whole way (decoding, detection, tracking, cropping, embedding, writing) into a new gallery, without
+the start of the programme. Without --model an untrained OSNet x0.25 at 256x128 embeds, which costs what a trained one costs.
+
+detection: recall and precision at IoU 0.5, one box a person, by confidence; boxes of the truth that are less visible than 0.4
+(where the truth says so) count neither way. --table adds other sizes of the picture and other overlaps.
+
+tracking: HOTA, IDF1 and MOTA of the package trackers (the measures of TrackEval), and recall and precision of the boxes that are
+in tracks. Of films with NAME.gt.txt beside them.
+
+kill: indexing is killed (SIGKILL) at random moments, again and again, until it has been so often; then it may finish, and the
+gallery must hold what an uninterrupted run makes: nothing lost, nothing doubled.
+
+sheet: one row a track, its crops with their qualities.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from passerby.datasets.mot_boxes import parse_box
+from passerby.gallery import Gallery, Model
+from passerby.video import Boxes, Detection, Film, Indexing, Tracking, index_film, open_detector, open_film
+from passerby.video.boxes import overlaps
+from passerby.video.seeing import Watcher
+
+CONFIDENCES = (0.2, 0.3, 0.4, 0.5)
+LEAST_VISIBLE = 0.4
+
+
+# --------------------------------------------------------------------------------------------------------------------- truth
+
+
+def read_truth(film: Path, size: tuple[int, int]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Frame from 0 -> corners inside the picture, and which of them count."""
+    path = film.with_name(f"{film.stem}.gt.txt")
+    found: dict[int, list] = {}
+    for line in path.read_text().splitlines():
+        box = parse_box(line, path.name)
+        corners = [box.left - 1, box.top - 1, box.left - 1 + box.width, box.top - 1 + box.height]
+        found.setdefault(box.frame - 1, []).append((corners, box.visibility is None or box.visibility >= LEAST_VISIBLE))
+    return {
+        frame: (np.array([each[0] for each in rows]).clip(0, [*size, *size]), np.array([each[1] for each in rows]))
+        for frame, rows in found.items()
+    }
+
+
+def matched(boxes: Boxes, truth: tuple[np.ndarray, np.ndarray]) -> tuple[int, int, int]:
+    """People found, boxes that show none, and people that count; the surest boxes choose first."""
+    corners, counts = truth
+    shared = overlaps(boxes.corners.astype(float), corners)
+    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes.corners, corners)]
+    iou = shared / (areas[0][:, None] + areas[1][None] - shared)
+    taken: set[int] = set()
+    wrong = 0
+    for row in np.argsort(-boxes.confidences):
+        free = [place for place in np.argsort(-iou[row]) if iou[row, place] >= 0.5 and place not in taken]
+        if not free:
+            wrong += 1
+            continue
+        taken.add(next((int(place) for place in free if counts[place]), int(free[0])))
+    return int(sum(counts[place] for place in taken)), wrong, int(counts.sum())
+
+
+def rates(pairs: list[tuple[Boxes, tuple[np.ndarray, np.ndarray]]], least: float) -> str:
+    totals = np.sum([matched(boxes[boxes.confidences >= least], truth) for boxes, truth in pairs], axis=0)
+    return f"{totals[0] / totals[2]:.3f} / {totals[0] / max(totals[0] + totals[1], 1):.3f}"
+
+
+# ----------------------------------------------------------------------------------------------------------------- the parts
+
+
+def detection(films: list[Path], step: int, table: bool) -> None:
+    usual = Detection(confidence=min(CONFIDENCES))
+    sizes = [usual.sides_px, *([(416,), (640,), (960,), (960, 640)] if table else [])]
+    print(
+        "recall / precision at IoU 0.5     " + "".join(f"from {least:<11g}" for least in CONFIDENCES) + "people  CPU ms a frame"
+    )
+    for sides in sizes:
+        for overlap in (usual.overlap, *((0.6,) if table else ())):
+            detector = open_detector(None, Detection(usual.confidence, overlap, sides))
+            pairs, spent = [], 0.0
+            for path in films:
+                film = open_film(path)
+                truth = read_truth(path, film.size)
+                for frame in film.frames():
+                    if frame.number % step == 0 and frame.number in truth:
+                        begun = time.process_time()
+                        pairs.append((detector(frame.pixels()), truth[frame.number]))
+                        spent += time.process_time() - begun
+            named = f"sides {'+'.join(map(str, sides))}, overlap {overlap:g}"
+            people = sum(int(truth[1].sum()) for _, truth in pairs)
+            row = "".join(f"{rates(pairs, least):<16}" for least in CONFIDENCES)
+            print(f"{named:<34}{row}{people:<8}{1000 * spent / len(pairs):.0f}", flush=True)
+
+
+def followed(film: Film, every: int, tracking: Tracking) -> dict[int, Boxes]:
+    """Boxes with tracks of each frame that is looked at."""
+    watcher = Watcher(film, open_detector(), tracking, every, segment_s=1e9)
+    return {frame.number: watcher.follow(watcher.look(frame)).boxes for frame in film.frames() if frame.number % every == 0}
+
+
+def tracking(films: list[Path], everies: list[int]) -> None:
+    from trackers.eval import evaluate_mot_sequence
+
+    print("film                 every  HOTA   IDF1   MOTA   switches  boxes in tracks: recall / precision")
+    for path in films:
+        for every in everies:
+            film = open_film(path)
+            found = followed(film, every, Tracking())
+            truth = read_truth(path, film.size)
+            looked = sorted(set(found) & set(truth))
+            with tempfile.TemporaryDirectory() as folder:
+                ours, theirs = Path(folder) / "ours.txt", Path(folder) / "theirs.txt"
+                rows = [
+                    f"{place},{track},{c[0] + 1:.1f},{c[1] + 1:.1f},{c[2] - c[0]:.1f},{c[3] - c[1]:.1f},1,-1,-1,-1"
+                    for place, number in enumerate(looked, 1)
+                    for c, track in zip(found[number].corners, found[number].tracks, strict=True)
+                ]
+                ours.write_text("\n".join(rows) + "\n")
+                places = {number: place for place, number in enumerate(looked, 1)}
+                boxes = [parse_box(line, "") for line in path.with_name(f"{path.stem}.gt.txt").read_text().splitlines()]
+                theirs.write_text(
+                    "".join(
+                        f"{places[b.frame - 1]},{b.track},{b.left},{b.top},{b.width},{b.height},1,-1,-1,-1\n"
+                        for b in boxes
+                        if b.frame - 1 in places and (b.visibility is None or b.visibility >= LEAST_VISIBLE)
+                    )
+                )
+                result = evaluate_mot_sequence(theirs, ours, metrics=["CLEAR", "HOTA", "Identity"])
+            pairs = [(found[number], truth[number]) for number in looked]
+            measures = (result.HOTA.HOTA, result.Identity.IDF1, result.CLEAR.MOTA)  # pyright: ignore
+            numbers = "  ".join(f"{value:.3f}" for value in measures)
+            switches = result.CLEAR.IDSW  # pyright: ignore
+            print(f"{path.stem:<20} {every:<6} {numbers}  {switches:<9} {rates(pairs, 0)}", flush=True)
+
+
+def embedder_for(model: Path | None):
+    from passerby.training import keep_freed_memory
+
+    keep_freed_memory()
+    if model is not None:
+        from passerby.artefact import load
+
+        return load(model)
+    import torch
+
+    from passerby.embedder import Embedder
+    from passerby.models import ModelConfig, build_model
+    from passerby.transforms import Preprocess
+
+    torch.manual_seed(0)
+    network = build_model(ModelConfig("osnet_x0_25")).eval()
+    return Embedder(network, Preprocess(), facts={"artefact": "untrained", "backbone": "osnet_x0_25"})
+
+
+def speed(path: Path, everies: list[int], model: Path | None) -> None:
+    embedder = embedder_for(model)
+    embedder([np.zeros((128, 64, 3), np.uint8)])
+    detector = open_detector()
+    detector(np.zeros((576, 768, 3), np.uint8))
+    print(f"{os.cpu_count()} cores, {detector.name}")
+    for every in everies:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Gallery.open(Path(folder) / "g", create=True, model=Model.of(embedder)) as g,
+        ):
+            cpu = time.process_time()
+            report = index_film(g, embedder, open_film(path), "camera", detector, start=0.0, how=Indexing(every=every))
+            cpu = time.process_time() - cpu
+            rate = f"{report.frames / report.seconds:.1f} frames/s ({report.frames} in {report.seconds:.1f} s, CPU {cpu:.1f} s)"
+            print(f"{path.name}: every {every}: {rate}, {report.tracks} tracks, {report.crops} crops", flush=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------------- kill
+
+
+class MeanEmbedder:
+    """Mean colours: kill tests the bookkeeping, not a network."""
+
+    cameras = None
+    batch_size = 8
+
+    def __call__(self, pictures: list[np.ndarray], camera: str | None = None) -> np.ndarray:
+        del camera
+        return np.array([[*each.reshape(-1, 3).mean(axis=0), 1] for each in pictures], np.float32)
+
+
+def index_plainly(path: Path, gallery: Path) -> None:
+    with Gallery.open(gallery, create=True, model=Model("mean-colours", "mean colours", 4)) as opened:
+        print("begun", flush=True)
+        how = Indexing(commit_looks=10)
+        index_film(opened, MeanEmbedder(), open_film(path), "camera", open_detector(), start=0.0, how=how)  # pyright: ignore
+
+
+def held(gallery: Path) -> dict[str, tuple]:
+    with Gallery.open(gallery, read_only=True) as opened:
+        rows = opened.sightings([id for track in opened.tracks() for id in track.ids])
+        vectors = opened.vectors([row.id for row in rows]).round(4)
+        assert len(rows) == len(opened), "rows outside of tracks"
+    return {row.key: (str({**asdict(row), "id": 0}), *vector.tolist()) for row, vector in zip(rows, vectors, strict=True)}
+
+
+def kill(path: Path, times: int) -> None:
+    chance = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, cut = Path(folder) / "whole", Path(folder) / "cut"
+        began = time.monotonic()
+        index_plainly(path, whole)
+        usual_s = time.monotonic() - began
+        expected, kills, rounds = held(whole), 0, 0
+        while kills < times:
+            rounds += 1
+            call = [sys.executable, __file__, "index", str(path), str(cut)]
+            process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            assert process.stdout is not None and process.stdout.readline() == "begun\n"
+            before = held(cut)
+            time.sleep(chance.uniform(0, max(0.2, 4 * usual_s / times)))
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            process.wait()
+            after = held(cut)
+            assert before.items() <= after.items() <= expected.items(), "something acknowledged was lost, or something is wrong"
+            if process.returncode == 0:  # done before it was killed: begin anew
+                assert after == expected
+                for piece in cut.parent.glob("cut*"):
+                    piece.unlink()
+        if not cut.exists() or held(cut) != expected:
+            index_plainly(path, cut)
+        assert held(cut) == expected
+        print(
+            f"{path.name}: killed {kills} times in {rounds} rounds, {len(expected)} crops: none lost, none doubled, none changed"
+        )
+
+
+def sheet(path: Path, out: Path, every: int) -> None:
+    model = Model("mean-colours", "mean colours", 4)
+    with tempfile.TemporaryDirectory() as folder, Gallery.open(Path(folder) / "g", create=True, model=model) as gallery:
+        how = Indexing(every=every)
+        index_film(gallery, MeanEmbedder(), open_film(path), "camera", open_detector(), start=0.0, how=how)  # pyright: ignore
+        tracks = gallery.tracks()
+        canvas = Image.new("RGB", (16 * 60, 18 * 125 * (1 + len(tracks) * 6 // (16 * 16))), "white")
+        draw, x, y = ImageDraw.Draw(canvas), 0, 0
+        for track in tracks:
+            if x + 60 * len(track.ids) > canvas.width:
+                x, y = 0, y + 125
+            for row in gallery.sightings(track.ids):
+                crop = Image.open(io.BytesIO(gallery.thumbnail(row.id) or b"")).resize((54, 108))
+                canvas.paste(crop, (x, y))
+                draw.text((x, y + 109), f"{row.quality:.2f} {row.frame}", fill="black")
+                x += 57
+            draw.line((x, y, x, y + 120), fill="red", width=2)
+            x += 6
+        canvas.crop((0, 0, canvas.width, y + 125)).save(out)
+        print(f"{out}: {len(tracks)} tracks, {len(gallery)} crops")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["speed", "detection", "tracking", "kill", "sheet", "index"])
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--every", nargs="+", type=int, default=[1])
+    parser.add_argument("--step", type=int, default=5)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--times", type=int, default=50)
+    parser.add_argument("--model", type=Path)
+    chosen = parser.parse_args()
+    first = chosen.files[0]
+    if chosen.what == "speed":
+        speed(first, chosen.every, chosen.model)
+    elif chosen.what == "detection":
+        detection(chosen.files, chosen.step, chosen.table)
+    elif chosen.what == "tracking":
+        tracking(chosen.files, chosen.every)
+    elif chosen.what == "kill":
+        kill(first, chosen.times)
+    elif chosen.what == "sheet":
+        sheet(first, chosen.files[1], chosen.every[0])
+    else:
+        index_plainly(first, chosen.files[1])
+
+
+if __name__ == "__main__":
+    main()

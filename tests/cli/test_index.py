@@ -1,0 +1,147 @@
+import importlib.util
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from passerby.cli import main
+from passerby.gallery import Gallery
+
+FILMS = Path(__file__).parents[1] / "video" / "films.py"
+
+
+@pytest.fixture(scope="module")
+def films():
+    spec = importlib.util.spec_from_file_location("films", FILMS)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def place(films, tmp_path_factory):
+    """A folder with a film, boxes of another tool for it, and a small model."""
+    import torch
+
+    from passerby.artefact import Artefact, save_artefact
+    from passerby.embedder import EmbeddingRule
+    from passerby.models import ModelConfig, build_model
+    from passerby.transforms import Preprocess
+
+    folder = tmp_path_factory.mktemp("place")
+    films.write_film(folder / "hall.mp4")
+    lines = [
+        f"{number + 1},-1,{left + 1},{top + 1},20,48,0.9,-1,-1,-1"
+        for number in range(60)
+        for left, top in films.crossing(number).values()
+    ]
+    (folder / "boxes.txt").write_text("\n".join(lines))
+    torch.manual_seed(0)
+    config = ModelConfig("osnet_x0_25")
+    model = build_model(config)
+    facts = Artefact(
+        "baseline", {}, asdict(config), Preprocess(size=(64, 32)), EmbeddingRule(), model.embedding_dim, licence="CC0-1.0"
+    )  # fmt: skip
+    save_artefact(folder / "model", model.without_classifier(), facts)
+    return folder
+
+
+def index(place, *words):
+    return main(["index", *map(str, words), "--model", str(place / "model"), "--device", "cpu"])
+
+
+def test_a_film_becomes_a_gallery_once(place, tmp_path, capsys):
+    words = [place / "hall.mp4", "--to", tmp_path / "g", "--camera", "hall", "--start", "2026-11-21T09:00:00+02:00"]
+    words += ["--detections", place / "boxes.txt", "--crops-per-track", 2, "--json", tmp_path / "done.json"]
+    assert index(place, *words) == 0
+    said = capsys.readouterr().out
+    assert "60 frames, 3 tracks, " in said and "new) from hall" in said
+    done = json.loads((tmp_path / "done.json").read_text())
+    with Gallery.open(tmp_path / "g", read_only=True) as gallery:
+        assert len(gallery.tracks()) == 3 and max(len(track.ids) for track in gallery.tracks()) == 2
+        assert done["added"] == done["crops"] == len(gallery) and done["films"][0]["tracks"] == 3
+        begin, end = gallery.span()
+        assert 1795244400 <= begin < end < 1795244406  # nine o'clock two hours east of UTC
+        (hits,) = gallery.search(gallery.vectors([gallery.tracks()[0].ids[0]]), k=2)
+        assert hits[0].similarity == pytest.approx(1, abs=1e-5)
+    assert index(place, *words) == 0
+    assert "in the gallery already" in capsys.readouterr().out
+    assert json.loads((tmp_path / "done.json").read_text())["added"] == 0
+
+
+def test_films_of_one_camera_follow_each_other(place, films, tmp_path):
+    films.write_film(tmp_path / "second.mp4", frames=40)
+    words = [
+        place / "hall.mp4",
+        tmp_path / "second.mp4",
+        "--gallery",
+        tmp_path / "g",
+        "--camera",
+        "hall",
+        "--start",
+        "2026-11-21",
+    ]
+    assert (
+        index(place, *words, "--confidence", 0.9, "--sides", 160, "--every", 10) == 0
+    )  # the included detector: it need see nobody
+    report = tmp_path / "r.json"
+    assert index(place, *words, "--confidence", 0.9, "--sides", 160, "--every", 10, "--json", report) == 0
+    assert [film["duration_s"] for film in json.loads(report.read_text())["films"]] == [6.0, 4.0]
+
+
+def test_crops_go_in_without_a_film(place, tmp_path, capsys):
+    for name in ("0001_c1s1_000001_00.jpg", "0002_c2s1_000001_00.jpg"):
+        for folder in ("bounding_box_train", "query", "bounding_box_test"):
+            (tmp_path / "m" / folder).mkdir(parents=True, exist_ok=True)
+            colour = np.random.default_rng(len(folder)).integers(0, 255, 3)
+            Image.new("RGB", (32, 64), tuple(int(value) for value in colour)).save(tmp_path / "m" / folder / name)
+    words = [tmp_path / "m", "--gallery", tmp_path / "g", "--dataset", "market1501"]
+    assert index(place, *words, "--subset", "gallery") == 0
+    assert index(place, *words) == 0
+    assert "2 crops, 0 of them new" in capsys.readouterr().out
+    assert index(place, tmp_path / "m" / "query", "--gallery", tmp_path / "g", "--dataset", "images", "--camera", "desk") == 0
+    with Gallery.open(tmp_path / "g", read_only=True) as gallery:
+        assert gallery.cameras() == ["desk", "market1501/1", "market1501/2"] and len(gallery) == 4
+    assert index(place, *words, "--subset", "all") == 0
+    with Gallery.open(tmp_path / "g", read_only=True) as gallery:
+        assert len(gallery) == 8  # two of three folders more, and the query once more under the name of the data set
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["{}/none.mp4", "--camera", "a"], 1, "none.mp4: no such file or folder"),
+        (["{}/hall.mp4"], 2, "--camera is needed: the name of the camera"),
+        (["{}/hall.mp4", "--camera", "a", "--start", "nine"], 2, '--start is "nine": a time is written like 2026-11-21T09:00:00'),
+        (["{}/hall.mp4", "--camera", "a", "--every", "0"], 2, "every is 0: look at every frame"),
+        (["{}/hall.mp4", "--camera", "a", "--tracks", "x", "--detector", "y"], 2, "--detector and --tracks exclude each other"),
+        (["{}/hall.mp4", "{}", "--camera", "a", "--detections", "x"], 2, "--detections tells the boxes of one film, 2 are named"),
+        (["{}/hall.mp4", "--camera", "a", "--subset", "query"], 2, "--subset is query, but it acts only with --dataset"),
+        (["{}/hall.mp4", "--camera", "a", "--trial", "1"], 2, "--trial is 1, but it acts only with --dataset"),
+        (["{}", "--dataset", "market1501", "--every", "2"], 2, "--every goes with films"),
+        (["{}", "--dataset", "images"], 2, "--dataset images needs --camera"),
+        (["{}/boxes.txt", "--camera", "a"], 1, 'boxes.txt" is no video that can be read'),
+        (["{}/hall.mp4", "--camera", "a", "--detector", "{}/boxes.txt"], 1, 'boxes.txt" is no ONNX model that can be run'),
+        (["{}/hall.mp4", "--camera", "a", "--tracks", "{}/boxes.txt"], 1, "it holds detections; give it as --detections"),
+    ],
+)
+def test_wrong_calls_are_told_in_one_line(place, tmp_path, capsys, words, status, said):
+    found = index(place, *(word.format(place) for word in words), "--gallery", tmp_path / "g")
+    told = capsys.readouterr().err.strip()
+    assert found == status and said in told and "\n" not in told
+
+
+def test_a_subset_that_is_not_there(place, tmp_path, capsys):
+    (tmp_path / "f" / "anna").mkdir(parents=True)
+    Image.new("RGB", (8, 16)).save(tmp_path / "f" / "anna" / "1.jpg")
+    assert index(place, tmp_path / "f", "--gallery", tmp_path / "g", "--dataset", "folder", "--subset", "query") == 2
+    assert "has no query images: it has" in capsys.readouterr().err
+
+
+def test_the_help_teaches(capsys):
+    assert main(["index", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "A stopped call goes on where it stopped" in said and "--to" in said
