@@ -33,4 +33,4 @@ def run(options: Options) -> None:
     with Gallery.open(options.gallery) as gallery:
         number = identity_of(gallery, options.identity)
         made = gallery.split(number, options.sightings, options.name)
-        print(f"identity {number}: {len(gallery.members(number))} crops; identity {made}: {len(gallery.members(made))}")
+        print(f"identity {number}: {len(gallery.members(number))} crops; identity {made}: {len(gallery.members(made))} crops")
