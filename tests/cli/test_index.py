@@ -119,8 +119,12 @@ def test_crops_go_in_without_a_film(place, tmp_path, capsys):
         (["{}/hall.mp4", "--camera", "a", "--every", "0"], 2, "every is 0: look at every frame"),
         (["{}/hall.mp4", "--camera", "a", "--tracks", "x", "--detector", "y"], 2, "--detector and --tracks exclude each other"),
         (["{}/hall.mp4", "{}", "--camera", "a", "--detections", "x"], 2, "--detections tells the boxes of one film, 2 are named"),
-        (["{}/hall.mp4", "--camera", "a", "--subset", "query"], 2, "--subset is query, but it acts only with --dataset"),
-        (["{}/hall.mp4", "--camera", "a", "--trial", "1"], 2, "--trial is 1, but it acts only with --dataset"),
+        (["{}/hall.mp4", "--camera", "a", "--subset", "query"], 2, "--subset acts only with --dataset. Leave it out"),
+        (["{}/hall.mp4", "--camera", "a", "--trial", "1"], 2, "--trial acts only with --dataset. Leave it out"),
+        (["{}/hall.mp4", "--camera", "a", "--tracks", "x", "--confidence", "0.5"], 2, "--confidence acts only with a detector"),
+        (["{}/hall.mp4", "--camera", "a", "--detections", "x", "--sides", "640"], 2, "--sides acts only with a detector"),
+        (["{}", "--dataset", "market1501", "--crops-per-track", "2"], 2, "--crops-per-track goes with films"),
+        (["{}", "--dataset", "images", "--camera", "a", "--subset", "query"], 2, "--subset goes with a data set"),
         (["{}", "--dataset", "market1501", "--every", "2"], 2, "--every goes with films"),
         (["{}", "--dataset", "images"], 2, "--dataset images needs --camera"),
         (["{}/boxes.txt", "--camera", "a"], 1, 'boxes.txt" is no video that can be read'),
@@ -131,7 +135,7 @@ def test_crops_go_in_without_a_film(place, tmp_path, capsys):
 def test_wrong_calls_are_told_in_one_line(place, tmp_path, capsys, words, status, said):
     found = index(place, *(word.format(place) for word in words), "--gallery", tmp_path / "g")
     told = capsys.readouterr().err.strip()
-    assert found == status and said in told and "\n" not in told
+    assert found == status and said in told and "\n" not in told and not (tmp_path / "g").exists()
 
 
 def test_a_subset_that_is_not_there(place, tmp_path, capsys):

@@ -17,6 +17,7 @@ def test_detections_count_from_zero_and_pixels_too(tmp_path):
     assert given.by_frame[0].corners.tolist() == [[10, 20, 40, 80]] and given.by_frame[0].confidences.tolist() == pytest.approx(
         [0.8]
     )
+    assert sorted(read_boxes(path, tracked=False, confidence=0.6).by_frame[2].confidences.tolist()) == [1]
     assert given.by_frame[2].confidences.tolist() == [1, 0.5] and given.by_frame[2].tracks.tolist() == [-1, -1]
 
 
@@ -41,6 +42,11 @@ def test_tracks_keep_their_numbers_and_leave_out_what_is_not_meant(tmp_path):
 def test_files_that_do_not_fit(tmp_path, text, tracked, said):
     with pytest.raises(DataError, match=said):
         read_boxes(written(tmp_path, text), tracked=tracked)
+
+
+def test_a_file_without_a_sure_box(tmp_path):
+    with pytest.raises(DataError, match=r"holds no box with a confidence of 0.4 or more: lower --confidence"):
+        read_boxes(written(tmp_path, "1,-1,1,1,9,9,0.2\n"), tracked=False, confidence=0.4)
 
 
 def test_a_file_that_is_not_there(tmp_path):

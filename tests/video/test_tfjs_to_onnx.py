@@ -151,5 +151,5 @@ def test_pictures_in_channels_first_of_any_size(script, tmp_path):
 def test_an_operator_that_is_not_known_is_named(script, tmp_path):
     graph = Graph(1, 3, 8, 8)
     graph.node("Softplus", "x")
-    with pytest.raises(SystemExit, match="operator Softplus .n1. is not known to this script: add op_softplus"):
+    with pytest.raises(SystemExit, match=r"operator Softplus .n1. is not known to this script: add op_softplus"):
         ran(script, graph, tmp_path, ["n1"], np.zeros((1, 3, 8, 8), np.float32))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from passerby.embedder import Embedder
     from passerby.gallery import Gallery
     from passerby.records import Split
-    from passerby.video import Detector, FilmReport, GivenBoxes, Indexing
+    from passerby.video import Detector, Film, FilmReport, GivenBoxes, Indexing
 
 __all__ = ["Options", "run"]
+
+_EYES = ("detector", "detections", "tracks")
+_LOOKS = ("sides", "confidence")
+_CROPS = ("crops_per_track", "min_height")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Options:
 def run(options: Options) -> None:
     """Index what the options name."""
     _check(options)
+    job = None if options.dataset else _Job.of(options)
     from passerby.artefact import default_model
     from passerby.gallery import Gallery, Model
 
@@ -88,7 +93,7 @@ def run(options: Options) -> None:
     with Gallery.open(options.gallery, create=True, model=Model.of(embedder)) as gallery:
         _calibrate(gallery, model)
         before = len(gallery)
-        done = _crops(options, gallery, embedder) if options.dataset else _films(options, gallery, embedder)
+        done = _crops(options, gallery, embedder) if job is None else job.run(gallery, embedder, options.camera.strip())
         print(f"{options.gallery}: {len(gallery):,} crops ({len(gallery) - before:,} new) from {listing(gallery.cameras(), 10)}")
         if options.json is not None:
             from passerby.files import write_json
@@ -102,23 +107,34 @@ def _check(options: Options) -> None:
     if not options.sources or gone:
         raise DataError(f"{listing(gone)}: no such file or folder." if gone else "no film is named: give video files or folders.")
     if options.dataset:
-        for_films = {"start": "", "every": 1, "detector": None, "detections": None, "tracks": None, "fps": None}
-        given = [name for name, usual in for_films.items() if getattr(options, name) != usual]
-        if given:
-            raise UsageError(f"--{given[0]} goes with films; with --dataset the crops are there already. Leave it out.")
-        if options.dataset == "images" and (not options.camera.strip() or options.subset != "auto"):
-            raise UsageError("--dataset images needs --camera, one name for all crops, and takes no --subset.")
+        _refuse(
+            options, ("start", "every", "fps", *_CROPS, *_EYES, *_LOOKS), "goes with films; with --dataset the crops are there"
+        )
+        if options.dataset == "images":
+            _refuse(options, ("subset", "trial"), "goes with a data set that has its own layout, not with images")
+            if not options.camera.strip():
+                raise UsageError("--dataset images needs --camera, one name for all crops.")
         return
-    for name, usual in {"subset": "auto", "trial": ""}.items():
-        if getattr(options, name) != usual:
-            raise UsageError(f"--{name} is {getattr(options, name)}, but it acts only with --dataset. Leave it out.")
+    _refuse(options, ("subset", "trial"), "acts only with --dataset")
     if not options.camera.strip():
         raise UsageError("--camera is needed: the name of the camera that the films are from, for instance --camera lobby.")
-    chosen = [name for name in ("detector", "detections", "tracks") if getattr(options, name) is not None]
+    chosen = [name for name in _EYES if getattr(options, name) is not None]
     if len(chosen) > 1:
         raise UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other: where people are is told by one of them.")
     if len(options.sources) > 1 and (options.detections or options.tracks):
         raise UsageError(f"--{chosen[0]} tells the boxes of one film, {len(options.sources)} are named: index them one by one.")
+    if options.detections is not None:
+        _refuse(options, ("sides",), "acts only with a detector, and --detections stands in for it")
+    if options.tracks is not None:
+        _refuse(options, _LOOKS, "acts only with a detector, and --tracks stands in for it")
+
+
+def _refuse(options: Options, names: tuple[str, ...], why: str) -> None:
+    """No option may be given and do nothing."""
+    usual = {field.name: field.default for field in fields(Options)}
+    for name in names:
+        if getattr(options, name) != usual[name]:
+            raise UsageError(f"--{name.replace('_', '-')} {why}. Leave it out.")
 
 
 def _embedder(options: Options, model: Path) -> Embedder:
@@ -140,28 +156,44 @@ def _calibrate(gallery: Gallery, model: Path) -> None:
         gallery.set_thresholds(Thresholds.of(stored))
 
 
-def _films(options: Options, gallery: Gallery, embedder: Embedder) -> dict[str, object]:
-    from passerby.video import index_film, open_film
+@dataclass(frozen=True)
+class _Job:
+    """All that can be wrong with films, found out before a model is loaded or a gallery made."""
 
-    start = moment(options.start, "--start") if options.start else None
-    films = [open_film(path, options.fps) for path in options.sources]
-    eyes, how = _eyes(options), _how(options)
-    reports = []
-    for film in films:
-        report = index_film(gallery, embedder, film, options.camera.strip(), eyes, start=start, how=how)
-        _tell(report)
-        reports.append(asdict(report))
-        start = None if start is None else start + report.duration_s
-    return {"films": reports}
+    films: list[Film]
+    eyes: Detector | GivenBoxes
+    how: Indexing
+    start: float | None
+
+    @classmethod
+    def of(cls, options: Options) -> _Job:
+        from passerby.video import open_film
+
+        start = moment(options.start, "--start") if options.start else None
+        how = _how(options)
+        return cls([open_film(path, options.fps) for path in options.sources], _eyes(options), how, start)
+
+    def run(self, gallery: Gallery, embedder: Embedder, camera: str) -> dict[str, object]:
+        from passerby.video import index_film
+
+        reports, start = [], self.start
+        for film in self.films:
+            report = index_film(gallery, embedder, film, camera, self.eyes, start=start, how=self.how)
+            _tell(report)
+            reports.append(asdict(report))
+            start = None if start is None else start + report.duration_s
+        return {"films": reports}
 
 
 def _eyes(options: Options) -> Detector | GivenBoxes:
     from passerby.video import Detection, open_detector, read_boxes
 
-    given = options.detections or options.tracks
-    if given is not None:
-        return read_boxes(given, tracked=options.tracks is not None)
-    return open_detector(options.detector, Detection(confidence=options.confidence / 2, sides_px=options.sides))
+    if options.tracks is not None:
+        return read_boxes(options.tracks, tracked=True)
+    weak = options.confidence / 2
+    if options.detections is not None:
+        return read_boxes(options.detections, tracked=False, confidence=weak)
+    return open_detector(options.detector, Detection(confidence=weak, sides_px=options.sides))
 
 
 def _how(options: Options) -> Indexing:

@@ -32,7 +32,7 @@ class GivenBoxes:
     tracked: bool
 
 
-def read_boxes(path: Path, *, tracked: bool) -> GivenBoxes:
+def read_boxes(path: Path, *, tracked: bool, confidence: float = 0.0) -> GivenBoxes:
     """Read a file in MOT format; frames and pixels in it count from 1.
 
     Boxes with confidence 0 ("do not use") and, where the file has MOT16's classes, those that are no pedestrians are left out.
@@ -40,6 +40,7 @@ def read_boxes(path: Path, *, tracked: bool) -> GivenBoxes:
     Args:
         path: the file.
         tracked: the second column numbers tracks; otherwise it is not looked at.
+        confidence: detections below it are left out, 0 to 1; one of which the file tells none counts as 1.
 
     Raises:
         DataError: no such file, a line that does not fit, confidences out of range, tracks without numbers, a track twice in
@@ -55,11 +56,14 @@ def read_boxes(path: Path, *, tracked: bool) -> GivenBoxes:
     if not kept:
         raise DataError(f'"{shown(path)}" holds no boxes of people.')
     _check(path, kept, tracked)
+    kept = [box for box in kept if tracked or box.confidence == -1 or box.confidence >= confidence]
+    if not kept:
+        raise DataError(f'"{shown(path)}" holds no box with a confidence of {confidence:g} or more: lower --confidence.')
     by_frame: dict[int, list[Box]] = defaultdict(list)
     for box in kept:
         by_frame[box.frame - 1].append(box)
     kind = "tracks" if tracked else "detections"
-    name = f"{kind} {path.name} {hashlib.sha256(content).hexdigest()[:12]}"
+    name = f"{kind} {path.name} {hashlib.sha256(content).hexdigest()[:12]}, confidence {confidence:g}"
     return GivenBoxes(name, {frame: _boxes(by_frame[frame], tracked) for frame in sorted(by_frame)}, tracked)
 
 
