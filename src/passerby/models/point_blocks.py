@@ -125,7 +125,7 @@ class EdgeConv(nn.Module):
         if self.instance_norm is None:
             return self.norm(x.flatten(0, 1)).view_as(x)
         half = self.instance_norm.num_features
-        instances = self.instance_norm(x[..., :half].mT).mT
+        instances = self.instance_norm(x[..., :half].transpose(1, 2)).transpose(1, 2)  # ONNX knows no mT
         return torch.cat([instances, self.norm(x[..., half:].flatten(0, 1)).view(*x.shape[:2], -1)], -1)
 
     def _normed_edges(self, theirs: Tensor, own: Tensor, index: Tensor) -> Tensor:

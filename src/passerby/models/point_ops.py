@@ -180,9 +180,9 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     Returns:
         (B, ..., D).
     """
-    flat = index.reshape(len(index), -1)
     if torch.jit.is_tracing():
-        return point_traced.rows_of(values, flat).view(values.shape[0], *index.shape[1:], values.shape[2])
+        return point_traced.rows_of(values, index.flatten(1)).view(*index.shape, values.shape[2])
+    flat = index.reshape(len(index), -1)
     return _Gather.apply(values, flat).view(*index.shape, values.shape[-1])  # pyright: ignore
 
 

@@ -20,7 +20,7 @@ def nearest(points: Tensor, k: int) -> Tensor:
     """(B, N, C) -> (B, N, k) int64, the point itself first."""
     centred = points - points.mean(1, keepdim=True)
     squares = centred.square().sum(-1)
-    distances = squares[:, None] + squares[:, :, None] - 2 * centred @ centred.mT
+    distances = squares[:, None] + squares[:, :, None] - 2 * centred @ centred.transpose(1, 2)
     order = torch.arange(points.shape[1], device=points.device)
     own = (order[:, None] == order)[None]
     return distances.masked_fill(own, -_FAR).topk(k, dim=-1, largest=False, sorted=True).indices
@@ -48,7 +48,8 @@ def _farthest(points: Tensor, count: int, near_origin: float) -> Tensor:
 
 def balls(points: Tensor, centres: Tensor, radii: Sequence[float], samples: Sequence[int]) -> list[Tensor]:
     """(B, N, 3) points, (B, S, 3) centres -> one (B, S, samples) int64 tensor a radius."""
-    squares = torch.stack([(centres[:, :, None, c] - points[:, None, :, c]).square() for c in range(3)]).sum(0)
+    x, y, z = ((centres[:, :, None, c] - points[:, None, :, c]).square() for c in range(3))
+    squares = x + y + z
     order = torch.arange(points.shape[1], device=points.device)
     beyond = torch.zeros_like(order).sum() + points.shape[1]
     found = []
