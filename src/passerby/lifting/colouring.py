@@ -36,7 +36,9 @@ def splat(columns: np.ndarray, rows: np.ndarray, depth: np.ndarray, width: int, 
     Returns:
         (H, W) float64 depth, inf where nothing fell, and (H, W) int64 which point, -1 for none.
     """
-    at = np.clip(np.floor(rows), 0, height - 1).astype(np.int64) * width + np.clip(np.floor(columns), 0, width - 1).astype(np.int64)
+    at = np.clip(np.floor(rows), 0, height - 1).astype(np.int64) * width + np.clip(np.floor(columns), 0, width - 1).astype(
+        np.int64
+    )
     order = np.lexsort((np.arange(len(at)), depth))
     pixels, first = np.unique(at[order], return_index=True)
     owner = np.full(width * height, -1, np.int64)
@@ -96,8 +98,8 @@ def colour(
         return Refused("a body behind the camera")
     column, row = column * across, row * along
     x, y = (np.arange(width) + 0.5) / across, (np.arange(height) + 0.5) / along
-    grid = np.meshgrid(x, y)
-    plane = lifted.camera.unproject(*grid, np.full((height, width), depth.mean()))
+    columns, rows = np.meshgrid(x, y)
+    plane = lifted.camera.unproject(columns, rows, np.full((height, width), depth.mean()))
     if points == "vertices":
         if ((column < 0) | (column >= width) | (row < 0) | (row >= height)).mean() > 0.9:
             return Refused("a body outside the picture")
@@ -114,7 +116,7 @@ def colour(
             return found
         front, deep = found
         order = np.argsort(~front.reshape(-1), kind="stable")
-        surface = lifted.camera.unproject(grid[0][front], grid[1][front], deep[front])
+        surface = lifted.camera.unproject(columns[front], rows[front], deep[front])
     behind = plane.reshape(-1, 3)[order[len(surface) :]]
     rgb = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX)).reshape(-1, 3)[order]
     return PointCloud(np.concatenate([surface, behind]).astype(np.float32), rgb, len(surface))
@@ -138,7 +140,8 @@ def _surface(
     known = front & wanted
     if known.sum() < 0.25 * wanted.sum() or not known.any():
         return Refused("body and mask do not fit", f"the body covers {known.sum()} of the mask's {wanted.sum()} points")
-    away, nearest = ndimage.distance_transform_edt(~known, return_indices=True)
+    away, nearest = np.empty(known.shape), np.empty((2, *known.shape), np.int32)
+    ndimage.distance_transform_edt(~known, return_indices=True, distances=away, indices=nearest)
     tall = np.ptp(np.flatnonzero(wanted.any(1))) + 1
     beside = wanted & ~covered & (away <= _REACH * tall)
     return known | beside, best[tuple(nearest)]

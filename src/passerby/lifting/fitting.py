@@ -121,9 +121,9 @@ def fit(body: FitBody, found: Sequence[Found], settings: FitSettings | None = No
 class _Target:
     """What the body is compared with; places on the picture are in metres of the network's body, from the middle of the hips.
 
-    points (B, 33, 2), seen (B, 33), world (B, 33, 3); field (B, 1, S, S) distance to the mask, m, on a square with its upper left
-    corner (B, 2) and side (B,); inside (B, n, 2) places in the mask, NaN where there is none; unit (B,) pixels a metre; origin (B, 2)
-    pixels.
+    points (B, 33, 2), seen (B, 33), world (B, 33, 3); field (B, 1, S, S) distance to the mask, m, on a square with its upper
+    left corner (B, 2) and side (B,); inside (B, n, 2) places in the mask, NaN where there is none; unit (B,) pixels a metre;
+    origin (B, 2) pixels.
     """
 
     points: Tensor

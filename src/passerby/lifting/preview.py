@@ -23,8 +23,7 @@ def turntable(cloud: np.ndarray, *, width: int = 72, height: int = 128, surface:
     Args:
         cloud: (N, 6) as `read_cloud` gives it.
         width, height: of one view, pixels.
-        surface: how many of its first points lie on the person; these alone are turned, and the first view shows the whole cloud from
-            the front. None: all are turned.
+        surface: how many of its first points lie on the person; these alone are turned. None: all are turned.
 
     Returns:
         (height, 9 * width, 3) uint8: the cloud as the camera saw it, then turned about the vertical, 45 degrees a view.

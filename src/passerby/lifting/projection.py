@@ -51,7 +51,9 @@ class WeakCamera:
 
     def unproject(self, column: np.ndarray, row: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """See `Projection`."""
-        return np.stack([(column - self.column) / self.scale, (row - self.row) / self.scale, np.broadcast_to(depth, column.shape)], -1)
+        return np.stack(
+            [(column - self.column) / self.scale, (row - self.row) / self.scale, np.broadcast_to(depth, column.shape)], -1
+        )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Lifts a whole data set into a tree of clouds: several processes, whole files only, a stopped run goes on, failures are listed.
 
 The tree is what the readers of clouds know: ``train_all`` (or ``train`` and ``val``), ``query``, ``gallery`` and perhaps
-``multi-query``, one folder a person, one cloud an image. Beside it stand ``lift.json`` (how it was made) and ``failures.csv`` (which
-images became no cloud, and why).
+``multi-query``, one folder a person, one cloud an image. Beside it stand ``lift.json`` (how it was made) and ``failures.csv``
+(which images became no cloud, and why).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +55,7 @@ class LiftSettings:
     """
 
     lifter: str = "anny"
-    options: LifterOptions = LifterOptions()
+    options: LifterOptions = field(default_factory=LifterOptions)
     points: Points = "surface"
     height: int = 128
     form: Literal["npz", "obj"] = "npz"
@@ -126,7 +126,7 @@ def plan(source: Path, dataset: str = "") -> tuple[str, list[Task]]:
     if not placed:
         raise DataError(
             f'{layout.title} in "{shown(root)}" has several splits and none is chosen: lift its images as they lie, with '
-            '--dataset images, or make one split of it first (passerby data prepare).'
+            "--dataset images, or make one split of it first (passerby data prepare)."
         )
     validated = any(one.subset == "val" for one in placed)
     folders = {**_SUBTREES, "train": "train"} if validated else _SUBTREES
@@ -216,10 +216,14 @@ def _claim(out: Path, settings: LiftSettings) -> None:
         try:
             found = json.loads(mark.read_text(encoding="utf-8"))
         except ValueError:
-            raise DataError(f'"{shown(mark)}" is damaged: delete it if the clouds beside it are to be kept as they are.') from None
+            raise DataError(
+                f'"{shown(mark)}" is damaged: delete it if the clouds beside it are to be kept as they are.'
+            ) from None
         if found != content:
             other = [key for key in content if not isinstance(found, dict) or found.get(key) != content[key]]
-            raise DataError(f'"{shown(out)}" was lifted in another way ({", ".join(other)}): give the same options or a new folder.')
+            raise DataError(
+                f'"{shown(out)}" was lifted in another way ({", ".join(other)}): give the same options or a new folder.'
+            )
         return
     if out.is_dir() and any(out.iterdir()):
         raise DataError(f'"{shown(out)}" holds other things, no {SETTINGS}: give a new or empty folder.')
@@ -274,9 +278,11 @@ _here: dict[str, Any] = {}  # of a worker process: its lifter, once
 
 def _prepare(out: Path, settings: LiftSettings) -> None:
     import torch
+    from threadpoolctl import threadpool_limits
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches all; whoever waits answers it
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # there is a process a core already
+    threadpool_limits(1)
     _here.update(out=out, settings=settings, lifter=open_lifter(settings.lifter, settings.options))
 
 

@@ -1,4 +1,4 @@
-"""The `vertices` lifter: bodies that the user's own tool has fitted (SMPL by HMR, ROMP or 4D-Humans, SAM 3D Body), as .npz files."""
+"""The `vertices` lifter: bodies that the user's own tool has fitted (SMPL by HMR or ROMP, SAM 3D Body), as .npz files."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def read_body(path: Path, width: int, height: int) -> Lifted:
     """Read one body.
 
     Args:
-        path: an .npz file with ``vertices`` (V, 3) in metres from the pelvis, x right, y down, z away; ``camera`` (3,), HMR's s, tx,
-            ty over the square about the crop; or instead ``focal_px`` and ``shift`` (3,), the pelvis's place in metres, and
-            perhaps ``centre`` (2,), the principal point in pixels of the crop (default: its middle). ``faces`` (F, 3) and
+        path: an .npz file with ``vertices`` (V, 3) in metres from the pelvis, x right, y down, z away; ``camera`` (3,), HMR's
+            s, tx, ty over the square about the crop; or instead ``focal_px`` and ``shift`` (3,), the pelvis's place in metres,
+            and perhaps ``centre`` (2,), the principal point in pixels of the crop (default: its middle). ``faces`` (F, 3) and
             ``mask`` (H, W) where there are.
         width, height: of the crop, pixels.
 
@@ -99,5 +99,7 @@ def _array(arrays: Mapping[str, np.ndarray], name: str, path: Path, shape: tuple
     fits = array.ndim == len(shape) and all(want in (-1, have) for want, have in zip(shape, array.shape, strict=True))
     if not fits or array.dtype.kind not in "biuf":
         wanted = " x ".join("N" if side < 0 else str(side) for side in shape) or "one number"
-        raise DataError(f'"{shown(path)}" has "{name}" of shape {array.shape} and type {array.dtype}: numbers, {wanted}, are needed.')
+        raise DataError(
+            f'"{shown(path)}" has "{name}" of shape {array.shape} and type {array.dtype}: numbers, {wanted}, are needed.'
+        )
     return array

@@ -1,0 +1,205 @@
+"""A data set becomes a tree of clouds that its readers know; a stopped run goes on; nothing wrong is hidden."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import passerby.lifting.tree as tree
+from passerby.datasets import read
+from passerby.errors import DataError, UsageError
+from passerby.lifting import LifterOptions
+from passerby.lifting.preview import turntable, write_sheet
+from passerby.lifting.tree import LiftSettings, lift_folder, plan
+from passerby.points import read_cloud
+
+TEMPLATE = LiftSettings("template", height=32)
+NAMES = {
+    "bounding_box_train": ["0002_c1s1_000451_03.jpg", "0002_c2s1_000452_01.jpg", "0007_c3s1_000001_01.jpg"],
+    "query": ["0005_c1s1_000451_00.jpg"],
+    "bounding_box_test": ["0005_c2s1_000500_00.jpg", "-1_c2s1_000501_00.jpg", "0000_c3s1_000502_00.jpg"],
+}
+
+
+@pytest.fixture()
+def market(tmp_path: Path) -> Path:
+    root = tmp_path / "Market-1501"
+    random = np.random.default_rng(0)
+    for folder, names in NAMES.items():
+        (root / folder).mkdir(parents=True)
+        for name in names:
+            Image.fromarray(random.integers(0, 255, (128, 64, 3)).astype(np.uint8)).save(root / folder / name)
+    return root
+
+
+def failures(out: Path) -> list[list[str]]:
+    return list(csv.reader((out / "failures.csv").read_text().splitlines()))[1:]
+
+
+def test_a_data_set_is_read_back_as_it_was(market: Path, tmp_path: Path):
+    out = tmp_path / "3DMarket+bg"
+    report = lift_folder(market, out, TEMPLATE, dataset="market-style")
+    assert (report.images, report.made, report.kept, report.failures, report.dataset) == (7, 7, 0, (), "clouds")
+    before, after = read("market-style", market), read("clouds", out)
+    for subset, split in before.splits().items():
+        found = after.splits()[subset]
+        wanted = sorted((record.pid, record.camid, record.path.name) for record in split)
+        assert sorted((record.pid, record.camid, record.path.name.removesuffix(".npz")) for record in found) == wanted
+    cloud = read_cloud(after.query[0].path)
+    assert cloud.shape == (32 * 16, 6)
+    assert read("market1501-3d", out).train.pids.tolist() == [2, 2, 7]
+
+
+def test_objects_are_what_the_published_reader_takes(market: Path, tmp_path: Path):
+    settings = LiftSettings("template", height=32, form="obj", points="vertices")
+    lift_folder(market / "query", tmp_path / "out", settings, dataset="images")
+    text = (tmp_path / "out" / "0005_c1s1_000451_00.jpg.obj").read_text().splitlines()
+    assert len(text) == 32 * 16 + 1 and text[0].startswith("v ") and text[-1] == "f 1 2 3"
+
+
+def test_a_stopped_run_goes_on(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    out = tmp_path / "out"
+    saved = tree.save_npz
+
+    def stop_at_the_third(cloud, path: Path) -> None:
+        if len(list(out.rglob("*.npz"))) == 2:
+            raise KeyboardInterrupt
+        saved(cloud, path)
+
+    monkeypatch.setattr(tree, "save_npz", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        lift_folder(market, out, TEMPLATE, dataset="market-style")
+    monkeypatch.setattr(tree, "save_npz", saved)
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
+    report = lift_folder(market, out, TEMPLATE, dataset="market-style")
+    assert (report.made, report.kept) == (5, 2)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+def test_several_processes_make_the_same(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for copy in range(3):  # more than one batch
+        for path in list((market / "query").glob("0005*_00.jpg")):
+            for number in range(6):
+                shutil.copy(path, market / "query" / f"0005_c1s{copy + 2}_{number:06d}_01.jpg")
+    (market / "query" / "0005_c4s1_000000_00.jpg").write_bytes(b"no image")
+    alone = lift_folder(market / "query", tmp_path / "a", TEMPLATE, dataset="images")
+    apart = lift_folder(market / "query", tmp_path / "b", TEMPLATE, dataset="images", workers=2)
+    assert (apart.made, apart.failures) == (alone.made, alone.failures) and apart.made == 19
+    for path in (tmp_path / "a").rglob("*.npz"):
+        np.testing.assert_array_equal(read_cloud(path), read_cloud(tmp_path / "b" / path.name))
+
+
+def test_what_fails_is_listed_with_its_reason_and_tried_again(market: Path, tmp_path: Path):
+    bodies, out = tmp_path / "bodies", tmp_path / "out"
+    bodies.mkdir()
+    whole = {"vertices": np.random.default_rng(0).normal(0, 0.4, (300, 3)), "camera": np.array([0.9, 0, 0])}
+    np.savez(bodies / "0002_c1s1_000451_03.npz", **whole)
+    np.savez(bodies / "0002_c2s1_000452_01.npz", vertices=whole["vertices"])
+    settings = LiftSettings("vertices", LifterOptions(vertices=bodies), points="vertices", height=32)
+    report = lift_folder(market / "bounding_box_train", out, settings, dataset="images")
+    assert report.made == 1 and report.reasons == {"wrong file": 1, "no vertices": 1}
+    rows = failures(out)
+    assert [row[:2] for row in rows] == [["0002_c2s1_000452_01.jpg", "wrong file"], ["0007_c3s1_000001_01.jpg", "no vertices"]]
+    assert "a camera is needed" in rows[0][2]
+    for name in ("0002_c2s1_000452_01", "0007_c3s1_000001_01"):
+        np.savez(bodies / f"{name}.npz", **whole)
+    report = lift_folder(market / "bounding_box_train", out, settings, dataset="images")
+    assert (report.made, report.kept) == (2, 1) and failures(out) == []
+
+
+def test_a_look_takes_images_from_all_over(market: Path, tmp_path: Path):
+    report = lift_folder(market, tmp_path / "out", TEMPLATE, dataset="market-style", limit=3)
+    assert report.images == 3
+    assert {path.parent.parent.name for path in (tmp_path / "out").rglob("*.npz")} == {"gallery", "query", "train_all"}
+
+
+def test_names_without_a_camera_get_one(tmp_path: Path):
+    root = tmp_path / "VIPeR"
+    for camera in ("cam_a", "cam_b"):
+        (root / camera).mkdir(parents=True)
+        for person in range(632):
+            (root / camera / f"{person:03d}_{45 if camera == 'cam_a' else 90}.bmp").touch()
+    with pytest.raises(DataError, match="has several splits and none is chosen: lift its images as they lie"):
+        plan(root, "viper")
+
+
+def test_a_folder_of_images_keeps_its_tree(market: Path):
+    name, tasks = plan(market / "query")
+    assert name == "" and [task.target for task in tasks] == NAMES["query"]
+    _, tasks = plan(market, "images")
+    assert [task.name for task in tasks] == sorted(f"{folder}/{name}" for folder, names in NAMES.items() for name in names)
+
+
+def test_wrong_folders_are_named(market: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    lift_folder(market / "query", out, TEMPLATE)
+    other = LiftSettings("template", LifterOptions(tilt_deg=3), height=64)
+    with pytest.raises(DataError, match=r"was lifted in another way \(options, height\): give the same options or a new folder"):
+        lift_folder(market / "query", out, other)
+    (out / "lift.json").write_text("{")
+    with pytest.raises(DataError, match=r'lift\.json" is damaged'):
+        lift_folder(market / "query", out, TEMPLATE)
+    with pytest.raises(DataError, match=r"holds other things, no lift\.json"):
+        lift_folder(market / "query", market, TEMPLATE)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no image"):
+        plan(tmp_path / "empty", "images")
+    with pytest.raises(DataError, match="is empty"):
+        plan(tmp_path / "empty")
+
+
+def test_wrong_numbers_are_named(market: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="height is 15: a cloud has 16 to 512 rows of points, an even number"):
+        LiftSettings(height=15)
+    for given in ({"workers": 0}, {"limit": 0}):
+        with pytest.raises(UsageError, match="both must be at least 1"):
+            lift_folder(market, tmp_path / "out", TEMPLATE, **given)
+
+
+def test_validation_images_have_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from passerby.records import Record, ReidData, Split
+
+    splits = {
+        name: Split((Record(tmp_path / f"{name}.jpg", pid, camid, "x"),))
+        for name, pid, camid in (("train", 3, 0), ("val", 3, 1), ("query", 5, 0), ("gallery", -1, 1))
+    }
+    monkeypatch.setattr(tree, "_located", lambda source, dataset: (tree.DATASETS["clouds"], source))
+    monkeypatch.setattr(tree, "read", lambda name, root: ReidData("x", **splits))
+    _, tasks = plan(tmp_path)
+    assert [task.target for task in tasks] == [
+        "gallery/-1/-1_c2s1_000000_01.jpg",
+        "query/0005/0005_c1s1_000000_01.jpg",
+        "train/0003/0003_c1s1_000000_01.jpg",
+        "val/0003/0003_c2s1_000000_01.jpg",
+    ]
+
+
+def test_a_turntable_shows_each_side():
+    """A board: broad from the front, a line from the side, red in front of green."""
+    y, x = np.mgrid[-0.8:0.8:60j, -0.3:0.3:30j].reshape(2, -1)
+    front = np.stack([x, y, 0 * x - 0.05, 1 + 0 * x, 0 * x, 0 * x], 1)
+    back = front + np.array([0, 0, 0.1, -1, 1, 0])
+    strip = turntable(np.concatenate([back, front]), width=60, height=80)
+    assert strip.shape == (80, 9 * 60, 3)
+    views = np.split(strip, 9, axis=1)
+    red = [int(((view[..., 0] == 255) & (view[..., 1] == 0)).sum()) for view in views]
+    green = [int(((view[..., 1] == 255) & (view[..., 0] == 0)).sum()) for view in views]
+    assert red[1] > 1000 > green[1] and green[5] > 1000 > red[5]
+    assert red[3] + green[3] < red[1] / 3
+
+
+def test_a_sheet_has_a_row_a_cloud(market: Path, tmp_path: Path):
+    lift_folder(market, tmp_path / "out", TEMPLATE, dataset="market-style")
+    clouds = sorted((tmp_path / "out").rglob("*.npz"))
+    with Image.open(write_sheet(clouds, tmp_path / "sheet.jpg", rows=4)) as sheet:
+        assert sheet.size == (9 * 72, 4 * 128)
+
+
+def test_the_settings_are_written_beside_the_clouds(market: Path, tmp_path: Path):
+    lift_folder(market / "query", tmp_path / "out", TEMPLATE)
+    content = json.loads((tmp_path / "out" / "lift.json").read_text())
+    assert content["lifter"] == "template" and content["height"] == 32 and content["options"]["tilt_deg"] == 15
