@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from passerby.cli import main
-from passerby.cli.plot_ranking import _image_folder
+from passerby.cli.plot_ranking import image_folder
 from passerby.embeddings import Embeddings
 
 
@@ -70,15 +70,15 @@ def touched(*paths: Path) -> None:
 def test_images_are_found_below_the_folder_of_the_data_set(tmp_path: Path):
     data = tmp_path / "data"
     touched(data / "images" / "x" / "1.jpg")
-    assert _image_folder(data, ["x/1.jpg"]) == data / "images"
-    assert _image_folder(data / "images", ["x/1.jpg"]) == data / "images"
-    assert _image_folder(data, ["x/2.jpg"]) == data
-    assert _image_folder(data, [""]) == data
+    assert image_folder(data, ["x/1.jpg"]) == data / "images"
+    assert image_folder(data / "images", ["x/1.jpg"]) == data / "images"
+    assert image_folder(data, ["x/2.jpg"]) == data
+    assert image_folder(data, [""]) == data
 
 
 def test_of_two_folders_with_the_first_name_the_one_with_all_names_is_taken(tmp_path: Path):
     touched(tmp_path / "a" / "query" / "1 [x].jpg", *(tmp_path / "b" / name for name in ("query/1 [x].jpg", "gallery/2.jpg")))
-    assert _image_folder(tmp_path, ["query/1 [x].jpg", "gallery/2.jpg"]) == tmp_path / "b"
+    assert image_folder(tmp_path, ["query/1 [x].jpg", "gallery/2.jpg"]) == tmp_path / "b"
 
 
 def test_two_folders_with_all_names_are_refused(vectors: Path, capsys: pytest.CaptureFixture[str]):

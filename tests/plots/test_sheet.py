@@ -1,12 +1,13 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from passerby.embeddings import Embeddings
 from passerby.errors import DataError, ImageError, UsageError
-from passerby.metrics import Convention
+from passerby.metrics import Convention, evaluate
 from passerby.plots import plot_ranking
 from passerby.plots import sheet as module
 
@@ -71,14 +72,35 @@ def test_the_same_numbers_give_the_same_file(tmp_path: Path, query: Embeddings, 
     [
         ({"each": 0}, "each is 0, top is 10: both are whole numbers from 1."),
         ({"top": 0}, "each is 3, top is 0: both are whole numbers from 1."),
-        ({"convention": Convention(shots="single")}, "a ranking sheet shows one gallery and single queries"),
-        ({"convention": Convention(multi_query="mean")}, "a ranking sheet shows one gallery and single queries"),
+        ({"convention": Convention(shots="single")}, "a ranking sheet shows one gallery: give a convention without single shots"),
+        (
+            {"convention": Convention(multi_query="mean")},
+            'the convention says multi_query "mean", but no multi-query images were',
+        ),
     ],
 )
 def test_what_cannot_be_drawn(changed: dict, text: str, tmp_path: Path, query: Embeddings, gallery: Embeddings, images: Path):
     with pytest.raises(UsageError) as caught:
         plot_ranking(query, gallery, images, tmp_path / "sheet.png", **changed)
     assert text in str(caught.value) and not (tmp_path / "sheet.png").exists()
+
+
+def test_multi_query_shows_what_was_pooled_and_ranks_by_it(tmp_path: Path, query: Embeddings, gallery: Embeddings, images: Path):
+    # person 1's queries of camera 0 stand at 0 and 8 degrees: their mean at 4 is nearest to somebody else, at 4 degrees
+    more = Embeddings.concatenate([query, query[[0]].with_vectors([[np.cos(np.deg2rad(8)), np.sin(np.deg2rad(8))]])])
+    pooled = Convention(multi_query="mean")
+    scores = plot_ranking(
+        query, gallery, images, tmp_path / "sheet.svg", names=["0001.png"], top=3, convention=pooled, multi_query=more
+    )
+    assert scores.ap[0] == pytest.approx(evaluate(query, gallery, pooled, multi_query=more).ap[0])
+    found = words(tmp_path / "sheet.svg")
+    assert "2 images" in found and "multi-query by mean" in found and "✗ 1" in found
+    assert "2 images" not in words_of_single(tmp_path, query, gallery, images)
+
+
+def words_of_single(tmp_path: Path, query: Embeddings, gallery: Embeddings, images: Path) -> str:
+    plot_ranking(query, gallery, images, tmp_path / "single.svg", names=["0001.png"], top=3)
+    return words(tmp_path / "single.svg")
 
 
 def test_an_unknown_format_is_named_before_anything_is_drawn(

@@ -65,7 +65,8 @@ def activation_maps(embedder: Embedder, images: Sequence[str | os.PathLike[str]]
 def similarity_maps(embedder: Embedder, first: str | os.PathLike[str], second: str | os.PathLike[str]) -> SimilarityMaps:
     """Which places of two crops raise the cosine of their vectors.
 
-    The vectors are those of the crops as they are, without the mirrored images that a search may add.
+    The lengths of both vectors are held fixed: where they follow, what raises the cosine at one place lowers it by as much at
+    others, and a map shows little but that balance. The vectors are those of the crops as they are, without mirrored images.
 
     Args:
         embedder: of a network with a backbone that gives maps.
@@ -76,11 +77,12 @@ def similarity_maps(embedder: Embedder, first: str | os.PathLike[str], second: s
         UsageError, ImageError: see `activation_maps`.
 
     Source:
-        Selvaraju et al., Grad-CAM, ICCV 2017, with the cosine in the place of a class score.
+        Selvaraju et al., Grad-CAM, ICCV 2017, with the similarity in the place of a class score.
     """
     with torch.enable_grad():
         maps, vectors = _maps_and_vectors(embedder, [first, second])
-        similarity = F.cosine_similarity(vectors[0], vectors[1], dim=0)
+        lengths = vectors.detach().norm(dim=1).clamp_min(1e-12)
+        similarity = (vectors[0] * vectors[1]).sum() / lengths.prod()
         (slopes,) = torch.autograd.grad(similarity, maps)
     weights = slopes.mean(dim=(2, 3), keepdim=True)
     found = (weights * maps.detach()).sum(dim=1).relu()
@@ -158,8 +160,9 @@ def _maps_and_vectors(embedder: Embedder, images: Sequence[str | os.PathLike[str
     held: list[Tensor] = []
 
     def keep(module: Any, inputs: Any, output: Tensor) -> Tensor:
-        held.append(output)
-        return output
+        # slopes are asked for at this map only: it becomes the leaf, whether the weights are frozen or not
+        held.append(output.detach().requires_grad_() if torch.is_grad_enabled() else output)
+        return held[0]
 
     model.eval()
     hook = model.backbone.register_forward_hook(keep)

@@ -18,6 +18,7 @@ __all__ = ["Up", "plot_turntable", "views_of"]
 Up = Literal["-y", "y", "z"]
 _BACKGROUND = 255
 _FRAME_MS = 80
+_LARGEST_POINT = 24  # a point is at most this part of a view's height
 
 
 def plot_turntable(
@@ -95,7 +96,7 @@ def views_of(cloud: np.ndarray, views: int, height_px: int, up: Up = "-y") -> np
         raise DataError(f"all {len(points)} points of the cloud lie in one place: there is nothing to draw.")
     scale = (height_px - 4) / max(tall, 0.25 * wide)
     width_px = max(8, round(wide * scale) + 4)
-    size = max(1, round(0.9 * np.sqrt(height_px * width_px / len(points))))
+    size = min(max(1, height_px // _LARGEST_POINT), max(1, round(0.9 * np.sqrt(height_px * width_px / len(points)))))
     colours = (255 * points[:, 3:].clip(0, 1)).round().astype(np.uint8)
     down = (upward.max() - upward) * scale + 2 + (height_px - 4 - tall * scale) / 2
     found = np.full((views, height_px, width_px, 3), _BACKGROUND, dtype=np.uint8)

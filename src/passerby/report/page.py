@@ -121,7 +121,7 @@ def _curves(runs: Sequence[Run], scores: Mapping[str, RetrievalScores]) -> Marku
 
     names = listing(run.name for run in runs)
     found = []
-    ready = [run for run in runs if run.history.epochs]
+    ready = list({run.folder.resolve(): run for run in runs if run.history.epochs}.values())
     if ready:
         source = drawn(lambda path: plot_curves([run.folder for run in ready], path, names=[run.name for run in ready]))
         last = ready[0].history.epochs[-1]
