@@ -1,4 +1,4 @@
-"""A small gallery: four people by the colour of their coats, three cameras, tracks of three crops; its model sees mean colours."""
+"""A small gallery: four people by the colours of their coats, three cameras, tracks of three crops; a model of mean colours."""
 
 import io
 import re
@@ -13,12 +13,13 @@ from PIL import Image
 pytest.importorskip("fastapi", reason="the extra web is not installed")
 pytest.importorskip("httpx2", reason="httpx2 (of the group dev) is not installed")
 
+from starlette.testclient import TestClient
+
 from passerby.gallery import Gallery, Model, NewSighting, Thresholds
 from passerby.video.boxes import Boxes
 from passerby.web.app import make_app
 from passerby.web.opened import OpenGallery
 from passerby.web.service import Service
-from starlette.testclient import TestClient
 
 COATS = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (190, 190, 40)]
 CAMERAS = ["gate", "lobby", "yard"]

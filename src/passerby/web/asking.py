@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
@@ -23,11 +25,12 @@ async def _session(request: Request) -> Session:
     return request.state.session
 
 
-async def _form(request: Request) -> FormData:
-    form = await request.form(max_files=1, max_fields=600)
-    if form.get("csrf") != request.state.session.csrf:
-        raise HTTPException(403, "this form is out of date, or does not come from this page: load the page again.")
-    return form
+async def _form(request: Request) -> AsyncIterator[FormData]:
+    async with request.form(max_files=1, max_fields=600) as form:
+        given = form.get("csrf")
+        if not isinstance(given, str) or not hmac.compare_digest(given.encode(), request.state.session.csrf.encode()):
+            raise HTTPException(403, "this form is out of date, or does not come from this page: load the page again.")
+        yield form
 
 
 Desk = Annotated[Service, Depends(_service)]

@@ -26,7 +26,7 @@ _CROP_PX = 640
 _MOST_PEOPLE = 40
 _LEAST_HEIGHT_PX = 24
 _CONFIDENT = 0.35
-_ALONE = 0.5  # of the picture: one person who fills so much of it is a crop already
+_ALONE = 0.6  # of the picture: one person who fills so much of it is a crop already
 _TRACKS_S = 60.0  # so long a list of tracks may be out of date
 
 
