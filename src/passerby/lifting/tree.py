@@ -277,11 +277,10 @@ _here: dict[str, Any] = {}  # of a worker process: its lifter, once
 
 
 def _prepare(out: Path, settings: LiftSettings) -> None:
-    import torch
     from threadpoolctl import threadpool_limits
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches all; whoever waits answers it
-    torch.set_num_threads(1)  # there is a process a core already
+    os.environ["OMP_NUM_THREADS"] = "1"  # there is a process a core already; torch, imported later, reads this
     threadpool_limits(1)
     _here.update(out=out, settings=settings, lifter=open_lifter(settings.lifter, settings.options))
 
