@@ -11,7 +11,7 @@ from passerby.embeddings import Embeddings, QueryGallery
 from passerby.errors import EmbeddingsError, UsageError
 from passerby.metrics import ANY_CAMERA, LAYUMI, MARKET1501, evaluate, evaluate_distances
 from passerby.reconciler import Claim, Setting, explain, words
-from passerby.reconciler.profiles import Gallery, Numbers, Profile
+from passerby.reconciler.profiles import Gallery, Numbers, Profile, View
 from passerby.reconciler.switches import RERANKINGS
 from passerby.rerank import evaluate_reranked, rerank_together
 from passerby.rerank.joined import Workers
@@ -44,9 +44,9 @@ def test_counts_by_kind_give_the_evaluators_numbers(kernel):
     similar = random.integers(0, 30, (len(SETS.query), len(SETS.gallery))).astype(np.float32)
     labels = Gallery(SETS.query, SETS.gallery, zero_is_nobody=True)
     profile = Profile.empty(labels)
-    workers = Workers.choose(kernel, 1, 2)
+    workers, one = Workers.choose(kernel, 1, 2), np.ones(len(SETS.gallery), dtype=np.float32)
     for first in range(0, len(similar), 20):
-        profile.enter(similar[first : first + 20], first, labels, 0, workers)
+        profile.enter(similar[first : first + 20], first, labels, View(labels.order, one, 0 * one), workers)
     columns = SETS.query.pids, SETS.gallery.pids, SETS.query.camids, SETS.gallery.camids
     for junk, own, nobody, without, ties, ap in product(
         ("drop", "keep"),

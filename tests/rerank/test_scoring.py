@@ -8,7 +8,7 @@ import pytest
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError
 from passerby.metrics import ANY_CAMERA, MARKET1501, MARKET1501_MULTI_QUERY, Convention, evaluate
-from passerby.rerank import Graph, KReciprocal, evaluate_reranked, fitness, predict, rerank_blocks, rerank_together, rerank_top_k
+from passerby.rerank import Graph, KReciprocal, evaluate_reranked, fitness, predict, rerank_top_k
 
 METHOD = KReciprocal(6, 3)
 
@@ -77,17 +77,6 @@ def test_graph_and_single_shots_go_the_same_way():
     query, gallery = town()
     assert evaluate_reranked(query, gallery, MARKET1501, Graph(8, 3)).map > evaluate(query, gallery).map
     assert evaluate_reranked(query, gallery, Convention(shots="single"), METHOD).first_rank.shape == (12, 10)
-
-
-def test_methods_together_give_what_each_gives_alone():
-    query, gallery = town()
-    methods = [METHOD, KReciprocal(6, 3, power=2), Graph(8, 3)]
-    for method, blocks in zip(methods, rerank_together(query, gallery, methods), strict=True):
-        together = np.concatenate([block.copy() for block in blocks])
-        alone = np.concatenate([block.copy() for block in rerank_blocks(query, gallery, method)])
-        assert np.abs(together - alone).max() < 1e-6
-    with pytest.raises(UsageError, match="2 methods by 2 distances: neighbours that are found once need one"):
-        rerank_together(query, gallery, [METHOD, KReciprocal(6, 3, distance="euclidean")])
 
 
 def test_a_k1_that_does_not_suit_is_said():

@@ -67,6 +67,10 @@ class Claim:
             apart.append(max(abs(100 * getattr(numbers, name) - float(text)) - reach, 0.0))
         return max(apart)
 
+    def apart(self, one: Numbers, other: Numbers) -> float:
+        """Percentage points between two sets of numbers, the largest of those that are claimed."""
+        return max(100 * abs(getattr(one, name) - getattr(other, name)) for name in self.given)
+
     def centre_distance(self, numbers: Numbers) -> float:
         """Percentage points from the farthest claimed number to the claim as written."""
         return max(abs(100 * getattr(numbers, name) - float(text)) for name, text in self.given.items())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from passerby.metrics.scores import precision_at_hits
 from passerby.records import DISTRACTOR_PID, JUNK_PID
 from passerby.rerank.joined import Workers
 
-__all__ = ["Gallery", "Numbers", "Profile"]
+__all__ = ["Gallery", "Numbers", "Profile", "View"]
 
 _ORDINARY, _JUNK, _DISTRACTOR = range(3)
 
@@ -90,6 +91,24 @@ class Gallery:
         return members[names[members] != name] if name else members
 
 
+class View(NamedTuple):
+    """How a block's rows become similarities by position in `Gallery.order`, large is near: ``row[columns] * scale - offset``.
+
+    Attributes:
+        columns: (G,) where each image stands in a row.
+        scale: (G,) float32.
+        offset: (G,) float32; infinite for an image that comes after all others.
+    """
+
+    columns: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+
+    def __call__(self, row: np.ndarray) -> np.ndarray:
+        """(G,) the similarities of one query."""
+        return row[self.columns] * self.scale - self.offset
+
+
 @dataclass(frozen=True, eq=False)
 class Profile:
     """One ranking of all queries.
@@ -111,44 +130,68 @@ class Profile:
 
     @staticmethod
     def empty(labels: Gallery, repeats: int = 0) -> Profile:
-        """To be filled by `enter`, with `repeats` draws of single shots."""
+        """To be filled by `enter`; with `repeats`, by that many draws of single shots and nothing else."""
         start = np.concatenate([[0], np.cumsum([len(own) for own in labels.own])])
         as_near, nearer = np.zeros((2, start[-1], 3), dtype=np.int32)
         shots = np.zeros((labels.num_queries, repeats, 2, 2, 3), dtype=np.int32) if repeats else None
-        return Profile(start, np.zeros(start[-1], dtype=bool), as_near, nearer, shots)
+        return Profile(start, np.concatenate([np.zeros(0, dtype=bool), *labels.from_own_camera]), as_near, nearer, shots)
 
-    def enter(self, block: np.ndarray, first: int, labels: Gallery, seed: int, workers: Workers) -> None:
-        """Count the similarities (rows, G), large is near, of the queries from `first` on."""
+    def enter(self, block: np.ndarray, first: int, labels: Gallery, view: View, workers: Workers, seed: int = 0) -> None:
+        """Count a block (rows, .) of the queries from `first` on; `seed` is of the draws of single shots."""
         if workers.numba and self.shots is None:
             from passerby.reconciler.compiled import count_kinds
 
             columns = (self.start, self.own_camera, self.as_near, self.nearer)
-            workers.share(lambda a, b: count_kinds(block, first, labels.flat, *columns, a, b), len(block))
+            workers.share(lambda a, b: count_kinds(block, first, view, labels.flat, *columns, a, b), len(block))
             return
 
         def count(start: int, stop: int) -> None:
             for row in range(start, stop):
-                self._enter(block[row], first + row, labels, seed)
+                if not len(labels.own[first + row]):
+                    continue
+                if self.shots is None:
+                    self._enter(view(block[row]), first + row, labels)
+                else:
+                    self._draw(view(block[row]), first + row, labels, seed, workers)
 
         workers.share(count, len(block))
 
-    def _enter(self, row: np.ndarray, query: int, labels: Gallery, seed: int) -> None:
+    def _enter(self, similar: np.ndarray, query: int, labels: Gallery) -> None:
         own = labels.own[query]
-        if not len(own):
-            return
-        similar = row[labels.order]
         values = similar[own]
         nearest = np.argsort(-values, kind="stable")
         values = values[nearest]
         here = slice(self.start[query], self.start[query + 1])
         self.own_camera[here] = labels.from_own_camera[query][nearest]
-        if self.shots is not None:
-            self.shots[query] = _drawn(similar, query, labels, self.shots.shape[1], seed)
         similar[labels.members[labels.person[query]]] = -np.inf
         for kind in range(3):
             segment = similar[labels.ends[kind] : labels.ends[kind + 1]]
             if len(segment):
                 self.as_near[here, kind], self.nearer[here, kind] = wrong_before(segment, values)
+
+    def _draw(self, similar: np.ndarray, query: int, labels: Gallery, seed: int, workers: Workers) -> None:
+        """Draw an image a person and count those that stand before a right answer, drawn too."""
+        assert self.shots is not None
+        repeats, own, of_camera = self.shots.shape[1], labels.own[query], labels.from_own_camera[query]
+        random = np.random.default_rng((seed, query))
+        draw = random.random((repeats, len(labels.sizes)))
+        shots = labels.grouped[labels.starts + (draw * labels.sizes).astype(np.int64)]
+        for with_own, right in enumerate((own[~of_camera], own)):
+            if not len(right):
+                continue
+            values = similar[right[(random.random(repeats) * len(right)).astype(np.int64)]]
+            found = self.shots[query, :, :, with_own]
+            if workers.numba:
+                from passerby.reconciler.compiled import count_shots
+
+                count_shots(similar, shots, values, labels.kind_of_person, labels.person[query], found)
+                continue
+            drawn = similar[shots]
+            drawn[:, labels.person[query]] = -np.inf
+            for kind in range(3):
+                some = drawn[:, labels.kind_of_person == kind]
+                found[:, 0, kind] = (some >= values[:, None]).sum(axis=1)
+                found[:, 1, kind] = (some > values[:, None]).sum(axis=1)
 
     @property
     def tied(self) -> bool:
@@ -207,22 +250,3 @@ class Profile:
 def _kinds(junk: str, distractors: str) -> np.ndarray:
     """(3,) which kinds of wrong answers count."""
     return np.array([1, junk == "keep", distractors == "keep"], dtype=np.int32)
-
-
-def _drawn(similar: np.ndarray, query: int, labels: Gallery, repeats: int, seed: int) -> np.ndarray:
-    """(repeats, 2, 2, 3) how many single shots stand before the drawn right answer; see `Profile.shots`."""
-    random = np.random.default_rng((seed, query))
-    draw = random.random((repeats, len(labels.sizes)))
-    shots = similar[labels.grouped[labels.starts + (draw * labels.sizes).astype(np.int64)]]
-    shots[:, labels.person[query]] = -np.inf
-    found = np.zeros((repeats, 2, 2, 3), dtype=np.int32)
-    own, of_camera = labels.own[query], labels.from_own_camera[query]
-    for with_own, right in enumerate((own[~of_camera], own)):
-        if not len(right):
-            continue
-        value = similar[right[(random.random(repeats) * len(right)).astype(np.int64)]][:, None]
-        for kind in range(3):
-            some = shots[:, labels.kind_of_person == kind]
-            found[:, 0, with_own, kind] = (some >= value).sum(axis=1)
-            found[:, 1, with_own, kind] = (some > value).sum(axis=1)
-    return found

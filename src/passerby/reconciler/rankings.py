@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from passerby.embeddings import Embeddings, QueryGallery
 from passerby.metrics import pool_queries
-from passerby.reconciler.profiles import Gallery, Profile
+from passerby.reconciler.products import Products, Rounded
+from passerby.reconciler.profiles import Gallery, Profile, View
 from passerby.reconciler.switches import RERANKINGS, Setting
-from passerby.rerank import rerank_together
 from passerby.rerank.joined import Workers
+from passerby.rerank.together import rerank_growing
 
-__all__ = ["by_product", "by_reranking", "distances_that_differ", "same_images"]
+__all__ = ["by_pooled_product", "by_product", "by_reranking", "distances_that_differ", "same_images"]
 
-_ROWS = 512
 _PASSES = 16  # over each similarity, about: what decides whether compiling is worth its time
 _SAME_LENGTH = 1e-4  # relative: rankings by cosine, Euclidean distance and dot product then agree
 
@@ -30,68 +30,60 @@ def distances_that_differ(gallery: Embeddings, preferred: str) -> tuple[str, ...
 
 
 def by_product(
-    sets: QueryGallery, start: Setting, labels: Gallery, repeats: int, seed: int, *, multi_query: str
+    products: Products, start: Setting, labels: Gallery, distances: Sequence[str], repeats: int = 0, seed: int = 0
 ) -> Iterator[tuple[Setting, Profile]]:
-    """One ranking a distance, for single queries or pooled ones."""
-    distances = distances_that_differ(sets.gallery, start.convention.distance)
-    groups = (
-        [distances] if multi_query == "none" else [[d for d in distances if (d == "cosine") == unit] for unit in (True, False)]
-    )
-    for group in groups:
-        if not group:
-            continue
-        query = sets.query
-        if multi_query != "none" and sets.multi_query is not None:
-            query = pool_queries(query, sets.multi_query, multi_query, unit=group[0] == "cosine")
-        settings = [
-            replace(start, convention=replace(start.convention, distance=name, multi_query=multi_query)) for name in group
-        ]
-        profiles = [Profile.empty(labels, repeats) for _ in group]
-        _count(_similarities(query, sets.gallery, group), profiles, labels, seed)
-        yield from zip(settings, profiles, strict=True)
+    """One ranking a distance, from one product; with `repeats`, of so many draws of single shots alone."""
+    settings = [replace(start, convention=replace(start.convention, distance=name)) for name in distances]
+    profiles = [Profile.empty(labels, repeats) for _ in distances]
+    _count(products.blocks(), profiles, [products.view(name, labels.order) for name in distances], labels, seed)
+    yield from zip(settings, profiles, strict=True)
 
 
-def _similarities(query: Embeddings, gallery: Embeddings, distances: Sequence[str]) -> Iterator[list[np.ndarray]]:
-    """Blocks of queries, one matrix a distance, from one product of vectors that one factor keeps in range."""
-    lengths = gallery.unit_lengths("gallery vectors") if "cosine" in distances else gallery.lengths()
-    factor = max(float(lengths.max()), float(query.lengths().max()))
-    lengths = lengths / factor
-    shrunk = (1 / factor) ** 2
-    scaled = {
-        "cosine": (lambda dots: dots / lengths.astype(np.float32)),
-        "euclidean": (lambda dots: dots - (lengths**2 / 2).astype(np.float32)),
-        "dot": (lambda dots: dots),
-    }
-    for first in range(0, len(query), _ROWS):
-        part = query.vectors[first : first + _ROWS] * np.float32(shrunk)
-        dots = part @ gallery.vectors.T
-        yield [scaled[name](dots) for name in distances]
+def by_pooled_product(
+    sets: QueryGallery, start: Setting, labels: Gallery, distances: Sequence[str], *, rounded: Rounded | None = None
+) -> Iterator[tuple[Setting, Profile]]:
+    """The same for the multi-query of `start`; the cosine pools unit vectors, the others vectors as stored."""
+    assert sets.multi_query is not None
+    pooled = pool_queries(sets.query, sets.multi_query, start.convention.multi_query, unit="cosine" in distances)
+    yield from by_product(Products(pooled, sets.gallery, rounded), start, labels, distances)
 
 
 def by_reranking(
-    sets: QueryGallery, start: Setting, labels: Gallery, kept: np.ndarray, repeats: int, seed: int
+    sets: QueryGallery, labels: Gallery, starts: Sequence[tuple[np.ndarray, Setting]], products: Products
+) -> Iterator[Iterator[tuple[Setting, Profile]]]:
+    """One ranking a re-ranking method, over gallery images that are kept, the rest last; and then over all.
+
+    Args:
+        sets: query and gallery.
+        labels: theirs.
+        starts: (G,) which images are kept, and the setting that says so: some, then all; or all.
+        products: of queries and gallery; what they keep is not made again.
+    """
+    steps = rerank_growing(sets.query, sets.gallery, starts[0][0], list(RERANKINGS.values()), dots=products.known())
+    for (kept, start), step in zip(starts, steps, strict=True):
+        yield _reranked(step, kept, start, labels)
+
+
+def _reranked(
+    step: Iterable[Iterator[np.ndarray]], kept: np.ndarray, start: Setting, labels: Gallery
 ) -> Iterator[tuple[Setting, Profile]]:
-    """One ranking a re-ranking method, over the gallery images that are `kept`; the rest come last."""
-    gallery = sets.gallery if kept.all() else sets.gallery[kept]
-    names = list(RERANKINGS)
-    for name, blocks in zip(names, rerank_together(sets.query, gallery, [RERANKINGS[name] for name in names]), strict=True):
-        profile = Profile.empty(labels, repeats)
-        _count(([_spread(block, kept)] for block in blocks), [profile], labels, seed)
+    columns = np.where(kept, np.cumsum(kept) - 1, 0)[labels.order]
+    here = kept[labels.order].astype(np.float32)
+    view = View(columns, -here, np.where(here, np.float32(0), np.float32(np.inf)))  # distances, small is near
+    for name, blocks in zip(RERANKINGS, step, strict=True):
+        profile = Profile.empty(labels)
+        _count(blocks, [profile], [view], labels)
         yield replace(start, rerank=name), profile
 
 
-def _spread(block: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    similar = np.full((len(block), len(kept)), -np.inf, dtype=np.float32)
-    similar[:, kept] = -block
-    return similar
-
-
-def _count(blocks: Iterator[Sequence[np.ndarray]], profiles: Sequence[Profile], labels: Gallery, seed: int) -> None:
+def _count(
+    blocks: Iterable[np.ndarray], profiles: Sequence[Profile], views: Sequence[View], labels: Gallery, seed: int = 0
+) -> None:
     first, workers = 0, Workers.choose("auto", int(np.sqrt(_PASSES * labels.num_queries * len(labels.order))))
-    for several in blocks:
-        for block, profile in zip(several, profiles, strict=True):
-            profile.enter(block, first, labels, seed, workers)
-        first += len(several[0])
+    for block in blocks:
+        for profile, view in zip(profiles, views, strict=True):
+            profile.enter(block, first, labels, view, workers, seed)
+        first += len(block)
 
 
 def same_images(sets: QueryGallery, others: Mapping[str, QueryGallery]) -> str:

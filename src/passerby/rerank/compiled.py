@@ -33,12 +33,14 @@ def _insert(distances, ids, distance, image):
 
 
 @_fast_machine_code
-def near_rows(block, first, start, scale, square, heaps, heap_ids, farthest, row_from, row_to):
-    """Enter the products of the rows `first` + r with the columns from `start` on into the lists of the rows."""
+def near_rows(block, some, start, lists, row_from, row_to):
+    """Enter the products of the images `some` with the columns from `start` on into the lists of `some`."""
+    scale, square, heaps, heap_ids, farthest = lists
     columns = block.shape[1]
     chunk = np.empty(_CHUNK, np.float32)
     for r in range(row_from, row_to):
-        row, own, far = first + r, square[first + r], np.float32(farthest[first + r])
+        row = some[r]
+        own, far = square[row], np.float32(farthest[row])
         for c0 in range(0, columns, _CHUNK):
             c1 = min(c0 + _CHUNK, columns)
             limit = heaps[row, 0]
@@ -56,16 +58,18 @@ def near_rows(block, first, start, scale, square, heaps, heap_ids, farthest, row
 
 
 @_fast_machine_code
-def near_columns(block, first, start, scale, square, heaps, heap_ids, farthest, column_from, column_to):
-    """Enter the same products into the lists of the columns from `start` + `column_from` on: distances are symmetric."""
+def near_columns(block, some, start, whole, lists, column_from, column_to):
+    """Enter the same products into the lists of the columns from `start` on that are not `whole`: distances are symmetric."""
+    scale, square, heaps, heap_ids, farthest = lists
     chunk = np.empty(_CHUNK, np.float32)
     limit = np.empty(_CHUNK, np.float32)
     for c0 in range(column_from, column_to, _CHUNK):
         c1 = min(c0 + _CHUNK, column_to)
         for c in range(c0, c1):
-            limit[c - c0] = heaps[start + c, 0]
+            limit[c - c0] = np.float32(-1) if whole[start + c] else heaps[start + c, 0]
         for r in range(block.shape[0]):
-            own = square[first + r]
+            row = some[r]
+            own = square[row]
             hits = np.int32(0)
             for c in range(c0, c1):
                 distance = own + square[start + c] - np.float32(2) * block[r, c] * scale[start + c]
@@ -75,7 +79,7 @@ def near_columns(block, first, start, scale, square, heaps, heap_ids, farthest, 
             if hits > 0:
                 for c in range(c0, c1):
                     if chunk[c - c0] < limit[c - c0]:
-                        _insert(heaps[start + c], heap_ids[start + c], chunk[c - c0], first + r)
+                        _insert(heaps[start + c], heap_ids[start + c], chunk[c - c0], row)
                         limit[c - c0] = heaps[start + c, 0]
 
 

@@ -73,7 +73,7 @@ class Graph:
             block = overlap(smooth, inverted, part, shared, workers, by_product=True)
             block *= np.float32(self.weight - 1)
             with workers.products():
-                cosine = images.products(images.rows(part), offset, buffer)
+                cosine = images.products(part, offset, buffer)
             cosine *= (self.weight * images.scale[offset:]).astype(np.float32)
             block -= cosine
             block += 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -15,11 +15,25 @@ from passerby.errors import EmbeddingsError, MissingDependencyError, UsageError,
 from passerby.metrics.counting import Kernel
 from passerby.metrics.retrieval import available_cores, limited
 
-__all__ = ["Distance", "Joined", "Workers", "row_blocks"]
+__all__ = ["Distance", "Dots", "Joined", "Workers", "row_blocks"]
 
 Distance = Literal["cosine", "euclidean"]
 _WORTH_COMPILING = 4_000_000  # cells of the N x N matrix
 _PAIRS = 4096  # gathered at a time where numba is not used
+
+
+class Dots(NamedTuple):
+    """Dot products of queries with gallery images that somebody has already.
+
+    Attributes:
+        values: (Q, M) float32.
+        factor: what they are to be multiplied by to be products of the vectors as stored.
+        columns: (G,) which column is of which gallery image; None where M = G, in order.
+    """
+
+    values: np.ndarray
+    factor: float
+    columns: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -34,15 +48,17 @@ class Joined:
         second: (G, D) float32.
         scale: (N,) float64, what each vector is multiplied by.
         square: (N,) float64, squared lengths after that.
+        dots: products of queries with the gallery that need not be made again.
     """
 
     first: np.ndarray
     second: np.ndarray
     scale: np.ndarray
     square: np.ndarray
+    dots: Dots | None = None
 
     @staticmethod
-    def of(query: Embeddings, gallery: Embeddings, distance: Distance = "cosine") -> Joined:
+    def of(query: Embeddings, gallery: Embeddings, distance: Distance = "cosine", dots: Dots | None = None) -> Joined:
         """Join and check two sets. Where both hold the same vectors, one set is made of them, in which nothing stands twice.
 
         Raises:
@@ -69,7 +85,7 @@ class Joined:
             scale = np.full(len(lengths), 1 / (lengths.max() or 1.0))
             square = (lengths * scale) ** 2
         first = np.empty((0, gallery.dim), dtype=np.float32) if same else query.vectors
-        return Joined(first, gallery.vectors, scale, square)
+        return Joined(first, gallery.vectors, scale, square, None if same else dots)
 
     def __len__(self) -> int:
         return len(self.scale)
@@ -97,19 +113,42 @@ class Joined:
         found[early], found[~early] = self.first[ids[early]], self.second[ids[~early] - self.num_first]
         return found
 
-    def products(self, vectors: np.ndarray, start: int, out: np.ndarray) -> np.ndarray:
-        """(n, N - start) dot products of scaled vectors (n, D) with all images from `start` on, these not scaled."""
+    def products(self, rows: slice, start: int, out: np.ndarray) -> np.ndarray:
+        """(n, N - start) dot products of the images `rows`, scaled, with all from `start` on, these not scaled."""
         Q, width = self.num_first, len(self) - start
-        found = out[: len(vectors) * width].reshape(-1, width)
+        found = out[: (rows.stop - rows.start) * width].reshape(-1, width)
+        vectors = self.rows(rows)
         if start < Q:
             np.matmul(vectors, self.first[start:].T, out=found[:, : Q - start])
-        np.matmul(vectors, self.second[max(start - Q, 0) :].T, out=found[:, max(Q - start, 0) :])
+        known = max(min(rows.stop, Q) - rows.start, 0) if self.dots is not None and start <= Q else 0
+        if known:
+            self._known(slice(rows.start, rows.start + known), found[:known, Q - start :])
+        np.matmul(vectors[known:], self.second[max(start - Q, 0) :].T, out=found[known:, max(Q - start, 0) :])
         return found
 
-    def float_distances(self, ids: np.ndarray, start: int, out: np.ndarray) -> np.ndarray:
-        """(n, N - start) float32 distances of the images `ids` to all from `start` on, in the buffer `out`."""
+    def _known(self, rows: slice, out: np.ndarray) -> None:
+        assert self.dots is not None
+        values, factor, columns = self.dots
+        given = values[rows] if columns is None else np.take(values[rows], columns, axis=1)
+        np.multiply(given, (self.scale[rows, None] * factor).astype(np.float32), out=out)
+
+    def float_distances(self, rows: slice, start: int, out: np.ndarray) -> np.ndarray:
+        """(n, N - start) float32 distances of the images `rows` to all from `start` on, in the buffer `out`."""
+        return self._distances(self.products(rows, start, out), np.arange(rows.start, rows.stop), start)
+
+    def distances_of(self, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """(n, N) float32 distances of any images `ids` to all, in the buffer `out`."""
+        return self._distances(self.products_of(ids, out), ids, 0)
+
+    def products_of(self, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """(n, N) dot products of any images `ids`, scaled, with all, these not scaled."""
+        found = out[: len(ids) * len(self)].reshape(-1, len(self))
         vectors = (self.take(ids) * self.scale[ids, None]).astype(np.float32)
-        block = self.products(vectors, start, out)
+        np.matmul(vectors, self.first.T, out=found[:, : self.num_first])
+        np.matmul(vectors, self.second.T, out=found[:, self.num_first :])
+        return found
+
+    def _distances(self, block: np.ndarray, ids: np.ndarray, start: int) -> np.ndarray:
         block *= (-2 * self.scale[start:]).astype(np.float32)
         block += self.square[start:].astype(np.float32)
         block += self.square[ids, None].astype(np.float32)

@@ -111,7 +111,7 @@ def _final(
     if settings.weight == 0:
         return shared
     ids = np.arange(rows.start, rows.stop)
-    block = images.float_distances(ids, images.num_first, buffer)
+    block = images.float_distances(rows, images.num_first, buffer)
     np.maximum(block, 0, out=block)
     block /= farthest[ids, None].astype(np.float32)
     if settings.power == 2:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache, partial
-from typing import TypeAlias
 
 import numpy as np
 
@@ -14,15 +12,13 @@ from passerby.errors import EmbeddingsError, UsageError
 from passerby.metrics import MARKET1501, Convention, RetrievalScores, evaluate_distances, pool_queries
 from passerby.metrics.counting import Kernel
 from passerby.records import DISTRACTOR_PID, JUNK_PID
-from passerby.rerank.graph import Graph
-from passerby.rerank.joined import Distance, Joined, Workers
-from passerby.rerank.k_reciprocal import K_RECIPROCAL, KReciprocal
-from passerby.rerank.neighbours import find_neighbours
-from passerby.rerank.plans import Plan, check_depth
+from passerby.rerank.joined import Joined, Workers
+from passerby.rerank.k_reciprocal import K_RECIPROCAL
+from passerby.rerank.plans import Plan
+from passerby.rerank.together import Method, rerank_together
 
-__all__ = ["Method", "evaluate_reranked", "fitness", "predict", "rerank_blocks", "rerank_together", "rerank_top_k"]
+__all__ = ["evaluate_reranked", "fitness", "predict", "rerank_blocks", "rerank_top_k"]
 
-Method: TypeAlias = KReciprocal | Graph
 # Times the images of a person: outside, k1 leaves out most of a person's images or takes in other people's.
 _FEW, _MANY = 1 / 3, 2
 
@@ -62,47 +58,6 @@ def rerank_blocks(
         query, gallery, [method], memory_mb=memory_mb, threads=threads, kernel=kernel, search=search, progress=progress
     )
     return blocks
-
-
-def rerank_together(
-    query: Embeddings,
-    gallery: Embeddings,
-    methods: Sequence[Method],
-    *,
-    memory_mb: float = 1000,
-    threads: int | None = None,
-    kernel: Kernel = "auto",
-    search: str = "own",
-    progress: bool = False,
-) -> list[Iterator[np.ndarray]]:
-    """The blocks of several methods, each as `rerank_blocks` gives them, from neighbours that are found once.
-
-    Args:
-        query: (Q, D).
-        gallery: (G, D).
-        methods: all by one distance.
-        memory_mb: as in `rerank_blocks`, of the method that needs most.
-        threads: as there.
-        kernel: as there.
-        search: as there.
-        progress: as there.
-
-    Raises:
-        UsageError: methods by two distances; see `rerank_blocks`.
-        EmbeddingsError: see `rerank_blocks`.
-    """
-    distances: set[Distance] = {method.distance for method in methods}
-    if len(distances) != 1:
-        raise UsageError(f"{len(methods)} methods by {len(distances)} distances: neighbours that are found once need one.")
-    images = Joined.of(query, gallery, distances.pop())
-    workers = Workers.choose(kernel, len(images), threads)
-    depth = max(method.depth for method in methods)
-    check_depth(max(m.k1 for m in methods), max(m.k2 for m in methods), depth, len(images))
-    rows = min(method.plan(images, memory_mb, workers).rows for method in methods)
-    found = partial(find_neighbours, images, depth, workers, rows, search=search, progress=progress)
-    if len(methods) > 1:  # one method lets its neighbours go as soon as it can
-        found = cache(found)
-    return [method.blocks(images, len(query), found, rows, workers) for method in methods]
 
 
 def predict(
