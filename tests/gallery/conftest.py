@@ -1,6 +1,7 @@
 """People as vectors, rows of them, and a gallery in whatever store is tested."""
 
 import os
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,9 +59,9 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Gallery]]:
     """Opens the gallery of this test (or another one, by `name`) in the store that is tested; closes all in the end."""
     server = os.environ.get("PASSERBY_TEST_MILVUS")
     opened: list[Gallery] = []
+    own = uuid.uuid4().hex[:12]
 
     def url(name: str) -> str:
-        own = "".join(letter if letter.isalnum() else "_" for letter in tmp_path.name)
         return f"milvus://{server}/t_{own}_{name}" if server else str(tmp_path / f"{name}.gallery")
 
     def open_it(name: str = "town", model: Model | None = MODEL, create: bool = True, read_only: bool = False) -> Gallery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import tempfile
 import threading
 import time
@@ -22,9 +23,11 @@ MOST_ROWS = 5000
 PATIENCE_S = 60.0
 """How long a call is tried again while the server loads a collection or comes up."""
 _MOST_BYTES = 16_000_000  # of a call; a server takes 64 MB
-_CALL_S = 30.0
+_CALL_S = 60.0
 _PIECE = 60_000  # bytes of a text field; Milvus takes 65,535
 _PIECES = 4096  # of one entry of the log
+_ANSWER = 16_384  # rows that Milvus gives at once
+_WINDOW = 1000  # entries of the log that are asked for together
 _BUSY = (
     "not loaded",
     "not ready",
@@ -105,7 +108,8 @@ class Engine:
             ) from error
 
     def read(self, collection: str, where: str, fields: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-        """All rows that fit, by rising id, some thousand at a time."""
+        """All rows that fit, by rising id, some thousand at a time; on an older server without those of the last moment."""
+        logging.getLogger("pymilvus.orm.iterator").setLevel(logging.ERROR)  # it warns of every older server
         with self._guarded():
             cursor = self.client.query_iterator(
                 collection, batch_size=1000, filter=where, output_fields=list(fields), timeout=_CALL_S
@@ -116,7 +120,7 @@ class Engine:
             finally:
                 cursor.close()
 
-    def some(self, collection: str, where: str, fields: Sequence[str], limit: int = 16_384) -> list[dict[str, Any]]:
+    def some(self, collection: str, where: str, fields: Sequence[str], limit: int = _ANSWER) -> list[dict[str, Any]]:
         """At most `limit` rows that fit."""
         return list(self.call(self.client.query, collection, filter=where, output_fields=list(fields), limit=limit))
 
@@ -229,10 +233,11 @@ class Log:
     def new(self) -> list[tuple[int, str, Any]]:
         """Entries since the last call: (number, kind, body). Pieces of an entry that was never finished are passed over."""
         held: dict[int, list[dict[str, Any]]] = {}
-        where = f"id >= {(self.last + 1) * _PIECES}"
-        for rows in self._engine.read(self.collection, where, ["id", "pieces", "kind", "body"]):
+        start = self._begin()
+        while rows := self._range(start, _WINDOW):
             for row in rows:
                 held.setdefault(row["id"] // _PIECES, []).append(row)
+            start = max(held) + 1
         found = []
         for number, rows in sorted(held.items()):
             self.last = max(self.last, number)
@@ -241,8 +246,21 @@ class Log:
                 found.append((number, rows[0]["kind"], json.loads(text)))
         return found
 
+    def _begin(self) -> int:
+        """Where to go on, or the first number that is there: what stands before a snapshot is dropped."""
+        if self.last:
+            return self.last + 1
+        rows = self._engine.some(self.collection, 'kind == "snapshot"', ["id"])
+        return max((row["id"] // _PIECES for row in rows), default=1)
+
+    def _range(self, start: int, count: int) -> list[dict[str, Any]]:
+        """The rows of `count` numbers from `start` on; of fewer where these are more rows than one answer holds."""
+        where = f"id >= {start * _PIECES} and id < {(start + count) * _PIECES}"
+        rows = self._engine.some(self.collection, where, ["id", "pieces", "kind", "body"], _ANSWER)
+        return rows if len(rows) < _ANSWER or count == 1 else self._range(start, count // 2)
+
     def drop_before(self, number: int) -> None:
         """Delete the entries before one."""
         where = f"id < {number * _PIECES}"
-        ids = [row["id"] for rows in self._engine.read(self.collection, where, ["id"]) for row in rows]
-        self._engine.delete(self.collection, ids)
+        while rows := self._engine.some(self.collection, where, ["id"]):
+            self._engine.delete(self.collection, [row["id"] for row in rows])
