@@ -102,8 +102,11 @@ def lifted(lifter: Lifter, images: list[np.ndarray]) -> tuple[list[tuple[PointCl
     for at in range(0, len(images), lifter.batch):
         batch = images[at : at + lifter.batch]
         for image, answer in zip(batch, lifter([Crop(image) for image in batch]), strict=True):
-            cloud = answer if isinstance(answer, Refused) else colour(answer, image, width=WIDTH, height=HEIGHT)
-            made.append(cloud if isinstance(cloud, Refused) or isinstance(answer, Refused) else (cloud, answer.camera))
+            if isinstance(answer, Refused):
+                made.append(answer)
+                continue
+            cloud = colour(answer, image, width=WIDTH, height=HEIGHT)
+            made.append(cloud if isinstance(cloud, Refused) else (cloud, answer.camera))
     return made, (time.process_time() - begin) / len(images)
 
 
