@@ -71,6 +71,11 @@ def test_what_is_no_film_is_said_in_one_line(film, tmp_path):
     (tmp_path / "text.mp4").write_text("no film")
     with pytest.raises(DataError, match=r'text.mp4" is no video that can be read'):
         open_film(tmp_path / "text.mp4")
+    Image.new("RGB", (64, 48)).save(tmp_path / "one.jpg")
+    (tmp_path / "words.txt").write_text("1,2,3\n" * 50)
+    for name in ("one.jpg", "words.txt"):
+        with pytest.raises(DataError, match=f'{name}" is (a text or one picture, no film: give|no video that can be read)'):
+            open_film(tmp_path / name)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no pictures and no video"):
         open_film(tmp_path / "empty")

@@ -22,6 +22,7 @@ __all__ = ["FOLDER_FPS", "Film", "Frame", "open_film"]
 
 FOLDER_FPS = 25.0
 """Pictures a second of a folder of pictures, where nobody says."""
+_NO_FILMS = ("tty", "image2")
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,11 @@ def _natural(path: Path) -> list[Any]:
 class _VideoFile(Film):
     def __init__(self, path: Path, fps: float | None) -> None:
         with open_video(path) as container:
+            kind = container.format.name
+            if kind in _NO_FILMS or kind.endswith(
+                "_pipe"
+            ):  # FFmpeg draws the letters of a text, and shows a picture for a moment
+                raise DataError(f'"{shown(path)}" is a text or one picture, no film: give a video file or a folder of pictures.')
             stream = container.streams.video[0]
             told = float(stream.average_rate or stream.guessed_rate or 0)
             size = (stream.codec_context.width, stream.codec_context.height)
