@@ -15,7 +15,12 @@ def by_hand(kind, x, p=3.0):
     return torch.tensor(rows)
 
 
-@pytest.mark.parametrize("kind", POOLS)
+def test_the_first_token_is_the_class_token():
+    tokens = torch.arange(12.0).reshape(1, 3, 4, 1)  # four tokens of three numbers
+    assert Pooling("token")(tokens).tolist() == [[0.0, 4.0, 8.0]]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in POOLS if kind != "token"])
 def test_each_kind_against_loops(kind, generator):
     x = torch.randn(2, 3, 4, 2, generator=generator)
     pool = Pooling(kind)
@@ -50,4 +55,4 @@ def test_vectors_of_several_maps_stand_one_behind_the_other(generator):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(UsageError) as error:
         Pooling("gen")
-    assert str(error.value) == 'no pooling "gen". Did you mean "gem"? Allowed: avg, max, avg+max, gem.'
+    assert str(error.value) == 'no pooling "gen". Did you mean "gem"? Allowed: avg, max, avg+max, gem, token.'

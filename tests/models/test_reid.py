@@ -145,6 +145,10 @@ def test_every_option_reaches_its_layer():
     pcb = head(head="pcb", parts=3, linear_dim=7, dropout=0.25, leaky_relu=True)
     assert (len(pcb.blocks), pcb.blocks[0].embedding_dim, pcb.dropout.p, pcb.blocks[2].dropout.p) == (3, 7, 0.25, 0.25)
     assert pcb.blocks[1].activation.negative_slope == 0.1
+    assert isinstance(head(relu=True).block.activation, torch.nn.ReLU)
+    stems = {stem: build_model(ModelConfig("resnet18", (96, 32), stem=stem)).backbone.body for stem in ("linear", "ceil")}
+    assert isinstance(stems["linear"].act1, torch.nn.Identity)
+    assert (stems["ceil"].maxpool.padding, stems["ceil"].maxpool.ceil_mode) == (0, True)
     torch.manual_seed(0)
     for options in ({}, {"head": "bnneck"}, {"head": "pcb", "parts": 1}):
         wide = build_model(ModelConfig("resnet18", (96, 32), classifier_std=0.5, **options), 99).head
@@ -154,7 +158,7 @@ def test_every_option_reaches_its_layer():
 
 REJECTED = [
     ({"head": "bnnek"}, 'no head "bnnek". Did you mean "bnneck"? Allowed: block, bnneck, pcb.'),
-    ({"pool": "sum"}, 'no pooling "sum". Allowed: avg, max, avg+max, gem.'),
+    ({"pool": "sum"}, 'no pooling "sum". Allowed: avg, max, avg+max, gem, token.'),
     ({"head": "pcb", "pool": "max"}, 'pool is max, but head "pcb" has no such option: it goes with block or bnneck.'),
     ({"head": "pcb", "middle": True}, 'middle is True, but head "pcb" has no such option: it goes with block or bnneck.'),
     (
@@ -169,6 +173,9 @@ REJECTED = [
     ({"search_before_neck": True}, 'search_before_neck is True, but head "block" has no such option: it goes with bnneck.'),
     ({"dropout": 1.0}, "dropout is 1.0: it is a probability, at least 0 and below 1."),
     ({"head": "pcb", "parts": 0}, "parts is 0: there is at least one stripe."),
+    ({"stem": "linaer"}, 'no stem "linaer". Did you mean "linear"? Allowed: usual, linear, ceil.'),
+    ({"relu": True, "leaky_relu": True}, "relu and leaky_relu are both on: a block has one activation."),
+    ({"head": "bnneck", "relu": True}, 'relu is True, but head "bnneck" has no such option: it goes with block.'),
     ({"classifier_std": 0.0}, "classifier_std is 0.0: a standard deviation is above 0 (published: 0.001)."),
 ]
 

@@ -192,9 +192,9 @@ def _training(folder: Path) -> tuple[bool, str]:
     colours = torch.tensor([[220, 40, 40], [40, 220, 40], [40, 40, 220]])[labels]
     noise = torch.randint(-40, 40, (12, 3, 64, 32), generator=drawn)
     pixels = (colours[:, :, None, None] + noise).clamp(0, 255).to(torch.uint8)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
-    for _ in range(8):
+    for _ in range(12):
         loss = cross_entropy(model(normalise(pixels, preprocess)).logits, labels)
         optimizer.zero_grad()
         loss.backward()
@@ -207,7 +207,7 @@ def _training(folder: Path) -> tuple[bool, str]:
     one = Embedder(bare, preprocess, facts.rule, workers=0)(pictures)
     other = load(folder / "artefact", device="cpu", workers=0)(pictures)
     difference = float(np.abs(one - other).max())
-    said = f"loss {losses[0]:.2f} to {losses[-1]:.2f} in 8 steps; written, loaded, embedded: difference {difference:.1e}"
+    said = f"loss {losses[0]:.2f} to {losses[-1]:.2f} in 12 steps; written, loaded, embedded: difference {difference:.1e}"
     return losses[-1] < losses[0] / 2 and difference < 1e-4, said
 
 

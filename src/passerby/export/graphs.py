@@ -184,18 +184,22 @@ def onnx_of(graph: Graph, inputs: str, given: tuple[Tensor, ...]) -> bytes:
     need_onnx()
     names, axes = names_of(inputs, by_input=graph.by_input)
     buffer = io.BytesIO()
+    # Equal weights of several layers are merged unless the module calls itself training, and ONNX Runtime 1.31 loses merged ones
+    # when it folds norms. Only this outermost module is marked; nothing in it depends on that.
+    graph.training = True
     with quietly(), contextlib.redirect_stdout(io.StringIO()):  # on an error it prints the whole graph
         try:
             # torch's older exporter: it needs no further package, takes a tenth of the time of the newer one, and keeps loops.
             torch.onnx.export(
                 graph, given, buffer, input_names=names, output_names=[graph.kind],  # pyright: ignore[reportArgumentType]
                 dynamic_axes={**axes, graph.kind: {0: "batch"}}, opset_version=_OPSET, dynamo=False,
-                # Otherwise it merges equal weights and then loses them; what runs the file folds norms and constants itself.
-                training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
+                training=torch.onnx.TrainingMode.PRESERVE,
             )  # fmt: skip
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UsageError(f"this network cannot become ONNX with torch {torch.__version__}: {reason}.") from error
+        finally:
+            graph.training = False
     return buffer.getvalue()
 
 
