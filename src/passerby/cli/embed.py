@@ -65,8 +65,8 @@ class Options:
     """of the forward pass; bf16 is about twice as fast on CPUs that have it; its vectors are others, so embed query and gallery
     alike"""
     form: Literal["auto", "torch"] = "auto"
-    """what computes. auto: on CPUs the fp32 export in the artefact's folder, or for 500 images and more one that is made in memory,
-    if its vectors are those of torch within 0.0001; else torch. For int8 name the exported file"""
+    """what computes. auto: on CPUs the fp32 export in the artefact's folder, or for 500 images and more one that is made in
+    memory, if its vectors are those of torch within 0.0001; else torch. For int8 name the exported file"""
     batch_size: int = 64
     """images a forward pass"""
     workers: int | None = None
@@ -230,7 +230,8 @@ def _tell(files: dict[str, Any], embedder: Embedder) -> None:
 
     rule = embedder.rule
     scales = ", ".join(f"{scale:g}" for scale in rule.scales)
-    how = f"{rule.kind}, flip {'added' if rule.flip else 'off'}, scales {scales}, {embedder.facts.get('exported', embedder.computes_in)}"
+    form = embedder.facts.get("exported", embedder.computes_in)
+    how = f"{rule.kind}, flip {'added' if rule.flip else 'off'}, scales {scales}, {form}"
     table = Table("file", "images", "dimensions", "images/s", title=f"embeddings ({how})")
     for name, facts in files.items():
         table.add_row(name, str(facts["rows"]), str(facts["dim"]), str(facts["images_per_s"]))
