@@ -123,7 +123,7 @@ def _of_model(options: Options) -> Embeddings:
     from passerby import datasets
     from passerby.artefact import load
     from passerby.datasets.registry import data_folder
-    from passerby.embedder import embed
+    from passerby.embedder import Numbering, embed
     from passerby.records import Split
 
     name = options.dataset or datasets.detect(data_folder(options.data))
@@ -135,7 +135,10 @@ def _of_model(options: Options) -> Embeddings:
     people = {(record.domain, record.pid) for record in chosen if record.pid > 0}
     if people & known:
         notes.append(f"{len(people & known)} of {len(people)} people were trained on: the threshold is too high for others")
-    return embed(embedder, chosen, meta={"data": data.name, "notes": notes})
+    numbering = Numbering.of(chosen)
+    if len(numbering.domains) > 1:
+        notes.append(f"people of {len(numbering.domains)} places stand together: two of different places are easier to tell apart")
+    return embed(embedder, chosen, numbering=numbering, meta={"data": data.name, "notes": notes})
 
 
 def _classes(artefact: Path) -> tuple[tuple[str, int], ...]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from passerby.metrics.enrolment import Naming
     from passerby.records import ReidData, Split
 
-__all__ = ["Options", "run"]
+__all__ = ["Options", "imagenet_start", "run"]
 
 _HISTOGRAM, _GREY, _IMAGENET = "colour histogram", "colour histogram, grey world", "ImageNet start"
 
@@ -108,7 +108,7 @@ def _rivals(options: Options) -> dict[str, Callable[[Split], Embeddings]]:
         return embed_histograms(split, balanced=False)
 
     found: dict[str, Callable[[Split], Embeddings]] = {_HISTOGRAM: plain, _GREY: embed_histograms}
-    start = _imagenet(options.device)
+    start = imagenet_start(options.device)
     if start is not None:
         found[_IMAGENET] = by(start)
     for path in options.model or (default_model(),):
@@ -117,7 +117,7 @@ def _rivals(options: Options) -> dict[str, Callable[[Split], Embeddings]]:
     return found
 
 
-def _imagenet(device: str) -> Embedder | None:
+def imagenet_start(device: str) -> Embedder | None:
     """MobileNetV2 at 128x64 as it comes from ImageNet, where an installed package has its weights."""
     from passerby.embedder import Embedder, EmbeddingRule
     from passerby.models.weights import find_installed_weights
