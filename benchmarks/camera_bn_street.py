@@ -93,7 +93,10 @@ def run(options: argparse.Namespace) -> None:
 def measure(options, data, source, seed, norm, wanted, results: Path) -> None:
     """One training and its measurements."""
     folder = options.work / f"{source}-{norm}-{seed}"
-    config = replace(CONFIG, norm=norm, seed=seed, epochs=options.epochs, lr=options.lr, optimizer=options.optimizer)
+    config = replace(
+        CONFIG, norm=norm, seed=seed, epochs=options.epochs, decay_epoch=max(1, 2 * options.epochs // 3), lr=options.lr,
+        optimizer=options.optimizer, batch_size=options.batch,
+    )  # fmt: skip
     started = time.process_time()
     own = replace(data[source], query=Split(), gallery=Split())
     artefact = folder / "artefact"
@@ -167,6 +170,7 @@ def main() -> None:
     )
     parser.add_argument("--towns", nargs="+", default=list(TOWNS))
     parser.add_argument("--sources", nargs="+", default=[], help="train on these only, so that two processes can share the work")
+    parser.add_argument("--batch", type=int, default=CONFIG.batch_size, help="images a step")
     parser.add_argument("--epochs", type=int, default=CONFIG.epochs)
     parser.add_argument("--lr", type=float, default=CONFIG.lr)
     parser.add_argument("--optimizer", default=CONFIG.optimizer)
