@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from passerby.errors import DataError, UsageError, listing
+from passerby.cli.plot_heatmap import given_images
+from passerby.errors import UsageError, listing
 
 if TYPE_CHECKING:
     from passerby.transforms import TrainTransforms
@@ -24,7 +25,7 @@ class Options:
     """
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """image files, a row each, at most 12"""
+    """image files, a row each, at most 12; of a folder four are taken, spread evenly"""
     run: Path | None = None
     """run folder whose augmentation to show; the flags below then have no say and are refused"""
     out: Path = Path("augmentation.png")
@@ -75,12 +76,10 @@ def run(options: Options) -> None:
     from passerby.plots.style import check_format
 
     check_format(options.out, options.dpi)
-    missing = [path for path in options.images if not path.is_file()]
-    if missing:
-        raise DataError(f"{listing(missing)}: no such file. Give image files.")
+    images = given_images(options.images, 4)
     transform, whose = _of_run(options) if options.run is not None else (_of_flags(options), "augmentation of training")
     plot_augmentation(
-        transform, options.images, options.out, draws=options.draws, seed=options.seed, title=options.title or whose,
+        transform, images, options.out, draws=options.draws, seed=options.seed, title=options.title or whose,
         dpi=options.dpi,
     )  # fmt: skip
     words = settings_in_words(transform)

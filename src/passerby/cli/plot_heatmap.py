@@ -10,7 +10,7 @@ import tyro
 
 from passerby.errors import DataError, UsageError, listing
 
-__all__ = ["Options", "run"]
+__all__ = ["Options", "given_images", "run"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Options:
     model: Annotated[Path, tyro.conf.Positional]
     """artefact folder, as training writes it"""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """image files: up to 24, or two with --kind similarity"""
+    """image files, up to 24, or two with --kind similarity; of a folder six are taken, spread evenly"""
     kind: Literal["activations", "similarity"] = "activations"
     """activations: sum of squares over the channels of the last map; similarity: Grad-CAM of the cosine of two crops"""
     out: Path = Path("heatmap.png")
@@ -45,21 +45,40 @@ def run(options: Options) -> None:
     from passerby.plots.style import check_format
 
     check_format(options.out, options.dpi)
-    missing = [path for path in options.images if not path.is_file()]
-    if missing:
-        raise DataError(f"{listing(missing)}: no such file. Give image files.")
-    if options.kind == "similarity" and len(options.images) != 2:
-        raise UsageError(f"--kind similarity is of two crops, {len(options.images)} were given.")
+    images = given_images(options.images, 6)
+    if options.kind == "similarity" and len(images) != 2:
+        raise UsageError(f"--kind similarity is of two crops, {len(images)} were given.")
     embedder = load(options.model, device=options.device, without_statistics=True)
     found: dict[str, object] = {}
     if options.kind == "similarity":
-        alike = plot_similarity(embedder, options.images[0], options.images[1], options.out, title=options.title, dpi=options.dpi)
+        alike = plot_similarity(embedder, images[0], images[1], options.out, title=options.title, dpi=options.dpi)
         maps, found["similarity"] = alike.maps, round(alike.similarity, 6)
         print(f"{options.out}: similarity {alike.similarity:.4f}, without mirrored images")
     else:
-        maps = plot_activations(embedder, options.images, options.out, title=options.title, dpi=options.dpi)
+        maps = plot_activations(embedder, images, options.out, title=options.title, dpi=options.dpi)
         print(f"{options.out}: {len(maps)} image{'s' if len(maps) > 1 else ''}")
     if options.json is not None:
         places = [[int(place) for place in np.unravel_index(heat.argmax(), heat.shape)] for heat in maps]
-        found["brightest_px"] = {str(path): place for path, place in zip(options.images, places, strict=True)}
+        found["brightest_px"] = {str(path): place for path, place in zip(images, places, strict=True)}
         write_json(options.json, {"picture": str(options.out), **found})
+
+
+def given_images(paths: tuple[Path, ...], of_folder: int) -> list[Path]:
+    """The files as they are given, and of each folder so many images, spread evenly.
+
+    Raises:
+        DataError: a path that is not there, or a folder without images.
+    """
+    from passerby.datasets.walking import images_below
+
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise DataError(f"{listing(missing)}: no such file or folder. Give images.")
+    found: list[Path] = []
+    for path in paths:
+        below = images_below(path) if path.is_dir() else [path]
+        if not below:
+            raise DataError(f"{path} holds no image. Give images, or a folder of them.")
+        count = min(of_folder, len(below))
+        found += [below[place * len(below) // count] for place in range(count)]
+    return found

@@ -128,7 +128,7 @@ def _embedded(options: Options, folder: Path) -> Path | None:
     settings = read_yaml(folder / "config.yaml") if (folder / "config.yaml").is_file() else {}
     trial = str(settings.get("trial", ""))
     out = folder / "embeddings"
-    embed.run(embed.Options(folder / "artefact", out, dataset=options.dataset, data=options.data, trial=trial))
+    embed.run(embed.Options(model=folder / "artefact", out=out, dataset=options.dataset, data=options.data, trial=trial))
     return out
 
 

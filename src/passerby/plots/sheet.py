@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,7 +137,9 @@ def _sheet(
     foot = 0.34 + 0.17 * len(notes)
     rows = sum(map(len, ranked.values()))
     width = _LEFT + (top + 1) * _CELL + 0.34
-    height = _HEAD + rows * _HIGH + (len(ranked) - 1) * _BETWEEN + foot
+    rules = textwrap.wrap(scores.convention.in_words(), int(width * 19))
+    head = _HEAD + 0.14 * (len(rules) - 1)
+    height = head + rows * _HIGH + (len(ranked) - 1) * _BETWEEN + foot
     figure = Figure(figsize=(width, height))
 
     def write(y: float, text: str, **style: Any) -> None:
@@ -144,8 +147,9 @@ def _sheet(
 
     write(height - 0.26, heading, fontsize=13, fontweight="bold")
     write(height - 0.53, _numbers(scores), fontsize=9)
-    write(height - 0.72, scores.convention.in_words(), fontsize=7.5, color=FAINT)
-    y = height - _HEAD
+    for line, text in enumerate(rules):
+        write(height - 0.72 - 0.14 * line, text, fontsize=7.5, color=FAINT)
+    y = height - head
     for name, group in ranked.items():
         write(y - 0.30, name, fontsize=12, fontweight="bold")
         for entry in group:

@@ -97,7 +97,7 @@ def percent_axis(axis: Axis) -> None:
 def head_and_foot(figure: Figure, title: str, *sentences: str) -> None:
     """What was measured on what, in bold above a figure with constrained layout; under it how, and what must be said."""
     inches = figure.get_size_inches()[0]
-    figure.suptitle(textwrap.fill(title, int(inches * 11)), fontweight="bold", fontsize=12, x=0.008, ha="left")
+    figure.suptitle(textwrap.fill(title, int(inches * 9.5)), fontweight="bold", fontsize=12, x=0.008, ha="left")
     lines = [line for text in sentences if text for line in textwrap.wrap(text, int(inches * 17.5))]
     if lines:
         figure.supxlabel("\n".join(lines), fontsize=7.5, color=FAINT, x=0.008, ha="left", linespacing=1.4)

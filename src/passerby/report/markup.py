@@ -53,7 +53,7 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, k
         for row in rows
     ]
     whole = element(
-        "table", element("caption", caption), element("thead", top), element("tbody", *body),
+        "table", element("caption", element("span", caption)), element("thead", top), element("tbody", *body),
         attributes={"class": kind} if kind else None,
     )  # fmt: skip
     return element("div", whole, attributes={"class": "wide", "role": "region", "aria-label": caption, "tabindex": "0"})

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from passerby.metrics import Interval, RetrievalScores, bootstrap, evaluate
 from passerby.metrics.conventions import resolve
-from passerby.report.markup import Markup, details, items, joined, paragraph, table
+from passerby.report.markup import Markup, details, element, items, joined, paragraph, table
 from passerby.report.published import Beside, published_beside
 from passerby.report.runs import Run
 
@@ -16,10 +16,14 @@ __all__ = ["NAMES", "percent", "scores_section"]
 NAMES = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP", "minp": "mINP"}
 
 
-def percent(value: float, interval: Interval | None = None) -> str:
-    """``67.2`` or ``67.2 (61.0 to 73.1)``, of a fraction."""
-    ends = f" ({100 * interval.low:.1f} to {100 * interval.high:.1f})" if interval else ""
-    return f"{100 * value:.1f}{ends}"
+def percent(value: float) -> str:
+    """``67.2``, of a fraction."""
+    return f"{100 * value:.1f}"
+
+
+def _with_interval(value: float, interval: Interval) -> Markup:
+    ends = f"({percent(interval.low)} to {percent(interval.high)})"
+    return joined([percent(value), element("small", ends)])
 
 
 def scores_section(
@@ -47,7 +51,7 @@ def scores_section(
 
 def _row(name: str, found: RetrievalScores, samples: int, seed: int) -> list[str]:
     intervals = bootstrap(found, samples=samples, unit="person", seed=seed)
-    cells = [percent(value, intervals[key]) for key, value in found.summary().items()]
+    cells = [_with_interval(value, intervals[key]) for key, value in found.summary().items()]
     return [name, *cells, f"{found.num_valid} of {found.num_queries}", str(found.num_gallery)]
 
 

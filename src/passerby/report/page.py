@@ -144,7 +144,9 @@ def _curves(runs: Sequence[Run], scores: Mapping[str, RetrievalScores]) -> Marku
         source = drawn(lambda path, group=group, top=top: plot_cmc(group, path, top=top))
         ranks = "; ".join(f"{name}: Rank-1 {each.rank(1):.1%}, Rank-{top} {each.rank(top):.1%}" for name, each in group.items())
         found.append(
-            figure(source, f"Share of queries with a right answer among the first k. {ranks}.", convention.in_words() + ".")
+            figure(
+                source, f"Share of queries with a right answer among the first k. {ranks}.", f"Found among the first k. {ranks}."
+            )
         )
     return joined(found)
 

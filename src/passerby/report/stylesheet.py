@@ -38,10 +38,9 @@ nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; list-style: none; pa
 }
 .wide { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
-caption {
-  display: block; width: max-content; max-width: calc(100vw - 2rem);
-  text-align: left; font-size: .88rem; padding-bottom: .3rem;
-}
+caption { text-align: left; font-size: .88rem; padding-bottom: .3rem; }
+caption > span { position: sticky; left: 0; display: inline-block; max-width: calc(100vw - 2rem); }
+td > small { display: block; color: var(--faint); font-size: .8rem; }
 th, td { padding: .28rem .8rem .28rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, .words th, .words td { text-align: left; }
 .words td { white-space: normal; }
