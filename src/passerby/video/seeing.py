@@ -1,7 +1,7 @@
 """Who is seen in a film, and where: looking, following, and the bookkeeping that lets both be taken up again.
 
 What an interrupted run has seen is kept as boxes, so that nothing is looked at twice: the tracker is fed with them again, which
-takes a thousandth of the time, and gives the same tracks. So that this stays short on a film of a day, the film is cut into
+takes a small part of the time, and gives the same tracks. So that this stays short on a film of a day, the film is cut into
 segments: after ten minutes at the first moment when nobody is followed, after fifteen minutes at the latest.
 """
 
