@@ -15,6 +15,7 @@ import numpy as np
 from passerby.artefact import Artefact, to_dict
 from passerby.embedder import Embedder
 from passerby.errors import MissingDependencyError, UsageError
+from passerby.export.coarse import before_the_network, too_coarse
 from passerby.export.graphs import Graph, example, names_of, need_onnx, onnx_of, quietly, torchscript_of
 from passerby.models.exported_files import KEY, ExportFacts
 
@@ -22,8 +23,6 @@ __all__ = ["PRECISIONS", "check_form", "facts_of", "onnx_bytes", "write_form"]
 
 PRECISIONS = {"onnx": ("fp32", "fp16", "int8"), "openvino": ("fp32", "fp16", "int8"), "torchscript": ("fp32", "fp16")}
 """Kind of file -> what it can hold."""
-
-_WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 
 def check_form(to: str, precision: str, inputs: str) -> None:
@@ -117,7 +116,7 @@ def onnx_bytes(graph: Graph, facts: ExportFacts, preprocess: Any, calibration: S
 
 
 def _quantised(content: bytes, names: list[str], calibration: Sequence[Sequence[np.ndarray]]) -> bytes:
-    """Static quantisation: int8 weights a channel, uint8 activations by what the calibration shows."""
+    """Static quantisation: int8 weights a channel, uint8 activations by what the calibration shows, but for `too_coarse`."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -134,22 +133,13 @@ def _quantised(content: bytes, names: list[str], calibration: Sequence[Sequence[
         plain, ready, made = (Path(folder) / f"{name}.onnx" for name in ("plain", "ready", "made"))
         plain.write_bytes(content)
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+        model = onnx.load(str(ready), load_external_data=False)
+        kept = [*before_the_network(model), *too_coarse(model, [dict(zip(names, batch, strict=True)) for batch in calibration])]
         quantize_static(
             str(ready), str(made), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            nodes_to_exclude=_before_the_network(onnx.load(str(ready), load_external_data=False)),
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=kept,
         )  # fmt: skip
         return made.read_bytes()
-
-
-def _before_the_network(model: Any) -> list[str]:
-    """Names of the nodes that only normalise pixels: 8 bits more would cost colours."""
-    names = []
-    for node in model.graph.node:
-        if node.op_type in _WEIGHTED:
-            break
-        names.append(node.name)
-    return names
 
 
 @contextmanager
