@@ -8,7 +8,7 @@ English names that names one. Nobody's objects stand in both halves: those of Sc
 with those of every second other author; Kator Legaz, who made the second most, and the rest are tested. Classes with fewer than
 4 training or 3 test objects are left out. The options are those of the preset `modelnet40-ognet-small`, with fewer epochs and
 points. Printed are the share of test objects that are right, over objects and in the mean over classes, at the last epoch, beside
-the largest class's share. Files stay under licences of their own (see the package's copyright file): nothing of them is kept here.
+the largest class's share. Files stay under licences of their own (see the package's copyright file) and are not kept here.
 """
 
 from __future__ import annotations
