@@ -69,5 +69,12 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Gallery]]:
         return opened[-1]
 
     yield open_it
+    if server:
+        from pymilvus import MilvusClient
+
+        client = MilvusClient(f"http://{server}")
+        for collection in client.list_collections():
+            if collection.startswith(f"t_{own}_"):
+                client.drop_collection(collection)
     for gallery in opened:
         gallery.close()
