@@ -18,7 +18,8 @@
   try {
     const held = sessionStorage.getItem(remembered);
     sessionStorage.removeItem(remembered);
-    if (held !== null && Number(held) >= 0) go(Number(held));
+    // Later than the browser's own jump to the fragment, which takes the focus away.
+    if (held !== null && Number(held) >= 0) addEventListener("load", () => setTimeout(() => go(Number(held))));
   } catch { /* storage is off */ }
   const press = (what) => {
     const card = cards[at()];
@@ -59,6 +60,13 @@
     const doing = keys[event.key];
     if (doing && doing()) event.preventDefault();
   });
+  for (const each of all("details[data-kept]")) {
+    const name = `passerby.${each.dataset.kept}`;
+    try { each.open = localStorage.getItem(name) !== "shut"; } catch { /* storage is off */ }
+    each.addEventListener("toggle", () => {
+      try { localStorage.setItem(name, each.open ? "open" : "shut"); } catch { /* storage is off */ }
+    });
+  }
   const first = one("[data-first]");
   if (first) first.focus();
 
