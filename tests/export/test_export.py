@@ -116,16 +116,14 @@ def test_a_file_embeds_as_the_artefact_does(
     assert load(tmp_path).model.facts == read_export(made.path)  # a folder with one exported file stands for it
 
 
-@pytest.mark.parametrize("norm", ["bin", "half"])
-@pytest.mark.parametrize("to", ["onnx", "torchscript"])
-def test_instance_norms_and_stripes_are_exported(norm: str, to: Any, probe: Probe, tmp_path: Path):
-    config = ModelConfig("resnet18", image_size=SIZE, head="pcb", parts=2, norm=norm) if to == "onnx" else ModelConfig(
-        "mobilenet_v2_x1_0", image_size=SIZE, norm=norm
-    )  # fmt: skip
-    model = make_artefact(tmp_path / "artefact", config)
+@pytest.mark.parametrize(("to", "norm"), [("onnx", "bin"), ("onnx", "half"), ("torchscript", "bin")])
+def test_instance_norms_and_stripes_are_exported(to: Any, norm: str, probe: Probe, tmp_path: Path):
+    model = make_artefact(tmp_path / "artefact", ModelConfig(TINY, image_size=SIZE, head="pcb", parts=2, norm=norm))
     few = Probe("few", probe.query[:4], probe.gallery[:4], probe.calibration)
-    (made,) = export(model, few, ExportOptions(to, budget=Budget.usual("fp32"), latency=False))
-    assert made.path.parent == model and made.comparison.difference < 1e-4
+    # The last maps have two pixels, and a norm over two pixels makes much of little.
+    (made,) = export(model, few, ExportOptions(to, budget=Budget(1e-3, 0.0, 0.0), latency=False))
+    assert made.path.parent == model and read_export(made.path).parts == 2
+    np.testing.assert_allclose(load(made.path)(pictures(3)), load(model)(pictures(3)), atol=1e-3)
 
 
 def test_beyond_the_budget_nothing_is_written(artefact: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
