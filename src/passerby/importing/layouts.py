@@ -261,7 +261,15 @@ def recognise(names: Names) -> str:
 
     Args:
         names: bare, see `described.stripped`.
+
+    Raises:
+        ArtefactError: weights of passerby itself.
     """
+    if any(name.startswith("backbone.body.") for name in names):
+        raise ArtefactError(
+            "these are weights of passerby itself: use the artefact folder that they lie in, or give them to passerby train "
+            "baseline --weights FILE to start from them."
+        )
     begins = {name.split(".")[0] for name in names}
     if any(_LAYUMI_HEAD.match(name) for name in names):
         return "layumi"
