@@ -21,7 +21,7 @@ from passerby.rerank.joined import Dots
 __all__ = ["Products", "Rounded", "rounding_pays"]
 
 _ROWS = 512
-_PROBE = 256, 4096  # rows and columns of the products that are timed
+_PROBE = 256, 2048  # rows and columns of the products that are timed
 _GAIN = 1.5  # times faster than float32 products, from where on rough ones pay
 
 

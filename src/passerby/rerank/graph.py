@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from passerby.errors import UsageError
-from passerby.rerank.joined import Distance, Joined, Workers, row_blocks
+from passerby.rerank.joined import Distance, Joined, Workers, in_strips, row_blocks
 from passerby.rerank.neighbours import Neighbours
 from passerby.rerank.overlap import overlap
 from passerby.rerank.plans import Plan, plan_graph
@@ -65,18 +65,24 @@ class Graph:
         self, images: Joined, Q: int, found: Callable[[], Neighbours], rows: int, workers: Workers
     ) -> Iterator[np.ndarray]:
         """As `KReciprocal.blocks`: one less the similarity of the paper."""
-        smooth = _smoothed(found(), self.k1, self.k2)
+        smooth = _smoothed(found(), self.k1, self.k2, workers)
         offset = images.num_first
         inverted = smooth[offset:].tocsc()
+        scale = (self.weight * images.scale[offset:]).astype(np.float32)
         buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
         for part in row_blocks(Q, rows):
             block = overlap(smooth, inverted, part, shared, workers, by_product=True)
-            block *= np.float32(self.weight - 1)
             with workers.products():
                 cosine = images.products(part, offset, buffer)
-            cosine *= (self.weight * images.scale[offset:]).astype(np.float32)
-            block -= cosine
-            block += 1
+
+            def blend(strip: slice, block: np.ndarray = block, cosine: np.ndarray = cosine) -> None:
+                one, other = block[strip], cosine[strip]
+                one *= np.float32(self.weight - 1)
+                other *= scale
+                one -= other
+                one += 1
+
+            in_strips(blend, len(block), workers)
             yield block
 
 
@@ -84,7 +90,7 @@ GRAPH = Graph()
 """The paper's settings for Market-1501."""
 
 
-def _smoothed(found: Neighbours, k1: int, k2: int) -> sparse.csr_array:
+def _smoothed(found: Neighbours, k1: int, k2: int, workers: Workers) -> sparse.csr_array:
     """(N, N) who points at whom, after both rounds; rows of length 1, but the plain ones with k2 = 1."""
     N = len(found.ids)
     shape = (N, N)
@@ -95,8 +101,18 @@ def _smoothed(found: Neighbours, k1: int, k2: int) -> sparse.csr_array:
     near = ((1 - found.distances[:, :k2] / 2) ** 2).astype(np.float32)
     over = sparse.csr_array((near.ravel(), found.ids[:, :k2].ravel(), np.arange(0, N * k2 + 1, k2)), shape=shape)
     for _ in range(_ROUNDS):
-        smooth = sparse.csr_array(over @ (smooth + smooth.T.tocsr()))
+        smooth = _product(over, sparse.csr_array(smooth + smooth.T.tocsr()), workers)
         length = np.sqrt(smooth.multiply(smooth).sum(axis=1))
         smooth.data /= np.repeat(np.where(length > 0, length, 1), np.diff(smooth.indptr)).astype(np.float32)
     smooth.sort_indices()
     return smooth
+
+
+def _product(one: sparse.csr_array, other: sparse.csr_array, workers: Workers) -> sparse.csr_array:
+    parts: dict[int, sparse.csr_array] = {}
+
+    def rows(start: int, stop: int) -> None:
+        parts[start] = sparse.csr_array(one[start:stop] @ other)
+
+    workers.share(rows, len(one.indptr) - 1)
+    return sparse.csr_array(sparse.vstack([parts[start] for start in sorted(parts)], format="csr"))

@@ -15,10 +15,11 @@ from passerby.errors import EmbeddingsError, MissingDependencyError, UsageError,
 from passerby.metrics.counting import Kernel
 from passerby.metrics.retrieval import available_cores, limited
 
-__all__ = ["Distance", "Dots", "Joined", "Workers", "row_blocks"]
+__all__ = ["Distance", "Dots", "Joined", "Workers", "in_strips", "row_blocks"]
 
 Distance = Literal["cosine", "euclidean"]
 _WORTH_COMPILING = 4_000_000  # cells of the N x N matrix
+_STRIP = 8  # rows
 _PAIRS = 4096  # gathered at a time where numba is not used
 
 
@@ -134,11 +135,11 @@ class Joined:
 
     def float_distances(self, rows: slice, start: int, out: np.ndarray) -> np.ndarray:
         """(n, N - start) float32 distances of the images `rows` to all from `start` on, in the buffer `out`."""
-        return self._distances(self.products(rows, start, out), np.arange(rows.start, rows.stop), start)
+        return self.into_distances(self.products(rows, start, out), np.arange(rows.start, rows.stop), start)
 
     def distances_of(self, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
         """(n, N) float32 distances of any images `ids` to all, in the buffer `out`."""
-        return self._distances(self.products_of(ids, out), ids, 0)
+        return self.into_distances(self.products_of(ids, out), ids, 0)
 
     def products_of(self, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
         """(n, N) dot products of any images `ids`, scaled, with all, these not scaled."""
@@ -148,7 +149,8 @@ class Joined:
         np.matmul(vectors, self.second.T, out=found[:, self.num_first :])
         return found
 
-    def _distances(self, block: np.ndarray, ids: np.ndarray, start: int) -> np.ndarray:
+    def into_distances(self, block: np.ndarray, ids: np.ndarray, start: int) -> np.ndarray:
+        """Turn products of the images `ids` with all from `start` on into distances, in place."""
         block *= (-2 * self.scale[start:]).astype(np.float32)
         block += self.square[start:].astype(np.float32)
         block += self.square[ids, None].astype(np.float32)
@@ -218,6 +220,16 @@ class Workers:
         with ThreadPoolExecutor(self.threads) as pool:
             for _ in pool.map(lambda part: work(*part), pairwise(ends)):
                 pass
+
+
+def in_strips(work: Callable[[slice], None], rows: int, workers: Workers) -> None:
+    """Call `work` for slices of few rows of a block, so that what passes over them several times finds them in the cache."""
+
+    def some(start: int, stop: int) -> None:
+        for part in row_blocks(stop - start, _STRIP):
+            work(slice(start + part.start, start + part.stop))
+
+    workers.share(some, rows)
 
 
 def row_blocks(count: int, rows: int) -> Iterator[slice]:

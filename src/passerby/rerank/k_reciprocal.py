@@ -17,7 +17,7 @@ from scipy import sparse
 from passerby.embeddings import Embeddings
 from passerby.errors import UsageError
 from passerby.metrics.counting import Kernel
-from passerby.rerank.joined import Distance, Joined, Workers, row_blocks
+from passerby.rerank.joined import Distance, Joined, Workers, in_strips, row_blocks
 from passerby.rerank.neighbours import Neighbours, find_neighbours
 from passerby.rerank.overlap import overlap
 from passerby.rerank.plans import Plan, check_depth, plan_k_reciprocal
@@ -88,9 +88,7 @@ class KReciprocal:
         buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
         for part in row_blocks(Q, rows):
             together = overlap(weights, inverted, part, shared, workers)
-            with workers.products():
-                block = _final(images, part, together, farthest, self, buffer)
-            yield block
+            yield _final(images, part, together, farthest, self, buffer, workers)
 
 
 K_RECIPROCAL = KReciprocal()
@@ -103,22 +101,37 @@ def _weights(images: Joined, found: Neighbours, settings: KReciprocal, workers: 
 
 
 def _final(
-    images: Joined, rows: slice, shared: np.ndarray, farthest: np.ndarray, settings: KReciprocal, buffer: np.ndarray
+    images: Joined,
+    rows: slice,
+    shared: np.ndarray,
+    farthest: np.ndarray,
+    settings: KReciprocal,
+    buffer: np.ndarray,
+    workers: Workers,
 ) -> np.ndarray:
     """Turn shared weight into (1 - lambda) Jaccard distance + lambda original distance, in place."""
-    np.divide(shared, 2 - shared, out=shared)
-    np.subtract(1, shared, out=shared)
-    if settings.weight == 0:
-        return shared
     ids = np.arange(rows.start, rows.stop)
-    block = images.float_distances(rows, images.num_first, buffer)
-    np.maximum(block, 0, out=block)
-    block /= farthest[ids, None].astype(np.float32)
-    if settings.power == 2:
-        np.multiply(block, block, out=block)
-    shared *= np.float32(1 - settings.weight)
-    block *= np.float32(settings.weight)
-    shared += block
+    products = None
+    if settings.weight > 0:
+        with workers.products():
+            products = images.products(rows, images.num_first, buffer)
+
+    def blend(part: slice) -> None:
+        one = shared[part]
+        np.divide(one, 2 - one, out=one)
+        np.subtract(1, one, out=one)
+        if products is None:
+            return
+        other = images.into_distances(products[part], ids[part], images.num_first)
+        np.maximum(other, 0, out=other)
+        other /= farthest[ids[part], None].astype(np.float32)
+        if settings.power == 2:
+            np.multiply(other, other, out=other)
+        one *= np.float32(1 - settings.weight)
+        other *= np.float32(settings.weight)
+        one += other
+
+    in_strips(blend, len(shared), workers)
     return shared
 
 

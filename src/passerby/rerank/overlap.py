@@ -39,6 +39,7 @@ def overlap(
     if workers.numba:
         from passerby.rerank.compiled import overlap_rows
 
+        theirs = by_start, target.view(f"u{target.itemsize}"), by_weight  # numba need not look for negative columns then
         workers.share(lambda a, b: overlap_rows(block, rows.start, mine, theirs, by_product, a, b), len(block))
         return block
     if by_product:
