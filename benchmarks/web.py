@@ -200,9 +200,7 @@ def load(options: argparse.Namespace) -> int:
     print(f"{options.searchers} searchers for {took:.0f} s, {options.rows:,} crops x 1280; load before: {before:.1f}")
     print(f"{facts['requests']:,} requests ({facts['requests'] / took:.0f} a second), {len(wrong)} errors, server {memory} MB")
     for kind, each in facts["kinds"].items():
-        print(
-            f"  {kind:<22}{each['count']:>7}   p50 {each['p50_ms']:>6} ms   p95 {each['p95_ms']:>6} ms   p99 {each['p99_ms']:>6} ms"
-        )
+        print(f"  {kind:<22}{each['count']:>7}   ms: p50 {each['p50_ms']:>6}   p95 {each['p95_ms']:>6}   p99 {each['p99_ms']:>6}")
     for line in wrong[:10]:
         print("  wrong:", line)
     if options.json:

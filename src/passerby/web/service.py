@@ -106,6 +106,16 @@ class Service:
         """
         return self.opened()
 
+    def warm(self) -> None:
+        """Search and look once, so that the first visitor does not wait for code to be loaded."""
+        if len(self.gallery):
+            self.gallery.search(np.ones((1, self.opened.model.dim), np.float32), 1)
+        picture = Image.new("RGB", (64, 128))
+        if self.detector is not None:
+            self.detector(np.asarray(picture))
+        if self.embedder is not None:
+            self._embedded(picture, self.cameras[0] if self.cameras else None)
+
     # ------------------------------------------------------------------------------------------------------------- pictures
 
     def look(self, content: bytes, kind: str = "auto", camera: str | None = None) -> Upload:

@@ -57,6 +57,7 @@ def serve(service: Service, host: str, port: int, token: str | None = None, name
         app = make_app(service, token=token, names=sorted(own), any_address=not alone, port=number)
         # Not the server's own log of requests: addresses tell who was looked for.
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False)
+        service.warm()
         print(f"passerby: {address(host, number)} (end with Ctrl-C)", flush=True)
         uvicorn.Server(config).run(sockets=[bound])
 
