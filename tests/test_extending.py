@@ -13,6 +13,7 @@ from PIL import Image
 
 from passerby import datasets
 from passerby.cli import main
+from passerby.datasets import registry
 from passerby.losses import LOSSES, LossKind, make_losses
 from passerby.losses.terms import LossTerm
 from passerby.models import backbones, bodies
@@ -38,6 +39,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
     monkeypatch.setitem(bodies.OWN, "tiny", found["tiny"].Tiny)
     monkeypatch.setitem(backbones.BACKBONES, "tiny", "tiny")
     monkeypatch.setitem(RECIPES, "plain", "passerby.recipes.plain")
+    monkeypatch.setitem(registry._BY_ALIAS, "office", "office")  # made from the table when the registry is imported
     before = dict(datasets.DATASETS)
     datasets.DATASETS.clear()
     datasets.DATASETS.update({"office": found["office"].OFFICE, **before})  # before the layouts that could be anything

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from passerby.configs import read_yaml
 from passerby.errors import DataError, UsageError, listing
 from passerby.plots.style import COLOURS, check_format, line_of, look, percent_axis, save_figure
 from passerby.training.history import History, load_history
@@ -58,8 +59,16 @@ def plot_curves(
     if early:
         raise DataError(f"{listing(early)}: no epoch is finished yet, there is nothing to draw. Wait, or look at history.jsonl.")
     with look():
-        figure = _figure(dict(zip(called, histories, strict=True)), title or "training of " + " · ".join(called))
+        figure = _figure(dict(zip(called, histories, strict=True)), title or _heading(called, runs))
         save_figure(figure, out, dpi=dpi)
+
+
+def _heading(called: Sequence[str], runs: Sequence[str | os.PathLike[str]]) -> str:
+    """Who was trained, and on what where the runs' settings say so and agree."""
+    files = [Path(run) / "config.yaml" for run in runs]
+    data = {str(read_yaml(file).get("dataset", "")) if file.is_file() else "" for file in files}
+    on = data.pop() if len(data) == 1 else ""
+    return "training of " + " · ".join(called) + (f" on {on}" if on else "")
 
 
 def short_names(runs: list[Path]) -> list[str]:

@@ -139,7 +139,7 @@ def _curves(runs: Sequence[Run], scores: Mapping[str, RetrievalScores]) -> Marku
     groups: dict[Convention, dict[str, RetrievalScores]] = {}
     for name, each in scores.items():
         groups.setdefault(each.convention, {})[name] = each
-    for convention, group in groups.items():
+    for group in groups.values():
         top = min(20, *(len(each.cmc) for each in group.values()))
         source = drawn(lambda path, group=group, top=top: plot_cmc(group, path, top=top))
         ranks = "; ".join(f"{name}: Rank-1 {each.rank(1):.1%}, Rank-{top} {each.rank(top):.1%}" for name, each in group.items())
