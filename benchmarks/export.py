@@ -1,11 +1,12 @@
 """How fast exported networks are beside torch, how much of that is left with decoding, and what int8 costs in mAP.
 
-    python benchmarks/export.py speed [--backbones mobilenet_v2 resnet50] [--batch 16] [--seconds 6]
+    python benchmarks/export.py speed [--backbones mobilenet_v2 resnet50] [--batch 16] [--seconds 6] [--busy]
     python benchmarks/export.py embed [--backbones mobilenet_v2 resnet50] [--images 512] [--rounds 5]
     python benchmarks/export.py drift MODEL --data DIR [--forms fp32 fp16 int8]
 
 speed: random weights at 256x128; torch as it is usually called (fp32, its own layout), torch with channels last, and the files,
-all run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch.
+all run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch. --busy, for
+a machine with other work: one thread, and its CPU time in place of the clock's.
 
 embed: what `passerby embed` takes by itself (fp32 ONNX of pixels), and int8: the bare file on batches that lie ready, and
 `Embedder` on JPEG files of 64x128 px that it decodes and resizes, in turns; without mirrored images, which is the harder case.
@@ -77,7 +78,10 @@ def available() -> list[tuple[str, str]]:
 
 
 def speed(arguments: argparse.Namespace) -> None:
-    print(f"| {torch.get_num_threads()} threads, 256x128, batch {arguments.batch} | images/s | against torch |")
+    if arguments.busy:
+        torch.set_num_threads(1)
+    told = ", CPU time" if arguments.busy else ""
+    print(f"| threads: {torch.get_num_threads()}{told}, 256x128, batch {arguments.batch} | images/s | against torch |")
     print("|---|---|---|")
     for backbone in arguments.backbones:
         with tempfile.TemporaryDirectory() as made:
@@ -90,7 +94,8 @@ def speed(arguments: argparse.Namespace) -> None:
                 "torch, channels last": called(last, x.contiguous(memory_format=torch.channels_last)),
                 **{name: called(open_exported(path), x) for name, path in files.items()},
             }
-            medians = interleaved(passes, seconds=arguments.seconds)
+            clock = time.process_time if arguments.busy else time.perf_counter
+            medians = interleaved(passes, seconds=arguments.seconds, clock=clock)
         for name, seconds in medians.items():
             rate = arguments.batch / seconds
             print(f"| {backbone}, {name} | {rate:.0f} | {medians['torch'] / seconds:.2f} |", flush=True)
@@ -154,6 +159,7 @@ def main() -> None:
         if name == "speed":
             verb.add_argument("--batch", type=int, default=16)
             verb.add_argument("--seconds", type=float, default=6.0)
+            verb.add_argument("--busy", action="store_true")
         else:
             verb.add_argument("--images", type=int, default=512)
             verb.add_argument("--rounds", type=int, default=5)
