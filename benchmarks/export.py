@@ -1,12 +1,12 @@
 """How fast exported networks are beside torch, how much of that is left with decoding, and what int8 costs in mAP.
 
     python benchmarks/export.py speed [--backbones mobilenet_v2 resnet50] [--batch 16] [--seconds 6] [--busy]
-    python benchmarks/export.py embed [--backbones mobilenet_v2 resnet50] [--images 512] [--rounds 5]
+    python benchmarks/export.py embed [--backbones mobilenet_v2 resnet50] [--images 512] [--rounds 5] [--busy]
     python benchmarks/export.py drift MODEL --data DIR [--forms fp32 fp16 int8]
 
 speed: random weights at 256x128; torch as it is usually called (fp32, its own layout), torch with channels last, and the files,
-all run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch. --busy, for
-a machine with other work: one thread, and its CPU time in place of the clock's.
+all run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch. --busy,
+for a machine with other work: one thread, and its CPU time in place of the clock's.
 
 embed: what `passerby embed` takes by itself (fp32 ONNX of pixels), and int8: the bare file on batches that lie ready, and
 `Embedder` on JPEG files of 64x128 px that it decodes and resizes, in turns; without mirrored images, which is the harder case.
@@ -111,7 +111,12 @@ def called(network: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
 
 def embed(arguments: argparse.Namespace) -> None:
     keep_freed_memory()
-    print(f"| {torch.get_num_threads()} threads, batch 64 | bare images/s | from JPEG files | share |\n|---|---|---|---|")
+    if arguments.busy:
+        torch.set_num_threads(1)
+    clock = time.process_time if arguments.busy else time.perf_counter
+    print(
+        f"| threads: {torch.get_num_threads()}{', CPU time' if arguments.busy else ''}, batch 64 | bare images/s | from JPEG files | share |\n|---|---|---|---|"
+    )
     for backbone in arguments.backbones:
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
@@ -123,12 +128,12 @@ def embed(arguments: argparse.Namespace) -> None:
                 bare, whole, shares = [], [], []
                 embedder(paths[:64]), embedder.model(ready)
                 for _ in range(arguments.rounds):
-                    began = time.perf_counter()
+                    began = clock()
                     for _ in range(len(paths) // 64):
                         embedder.model(ready)
-                    middle = time.perf_counter()
+                    middle = clock()
                     embedder(paths)
-                    end = time.perf_counter()
+                    end = clock()
                     bare.append(len(paths) // 64 * 64 / (middle - began))
                     whole.append(len(paths) / (end - middle))
                     shares.append(whole[-1] / bare[-1])
@@ -156,10 +161,10 @@ def main() -> None:
         verb = verbs.add_parser(name)
         verb.set_defaults(run=run)
         verb.add_argument("--backbones", nargs="+", default=["mobilenet_v2", "resnet50"])
+        verb.add_argument("--busy", action="store_true")
         if name == "speed":
             verb.add_argument("--batch", type=int, default=16)
             verb.add_argument("--seconds", type=float, default=6.0)
-            verb.add_argument("--busy", action="store_true")
         else:
             verb.add_argument("--images", type=int, default=512)
             verb.add_argument("--rounds", type=int, default=5)
