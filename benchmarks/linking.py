@@ -1,6 +1,6 @@
 """Linking over the cameras of a rendered town: IDF1 and HOTA within cameras and over all, by looks alone and with time.
 
-    passerby street video --town market --out films --cameras 1 2 3 --seconds 120 --fps 4
+    passerby street video --town campus --out films --cameras 1 2 3 --seconds 120 --fps 4
     python benchmarks/linking.py films                       # with the model that comes with passerby; --model DIR for another
 
 The boxes are those of the ground truth, so that nothing but linking is measured; a tracker's cuts are imitated by ending tracks
@@ -62,6 +62,7 @@ def measured(truth: dict[str, np.ndarray], found: dict[str, np.ndarray], folder:
     def score(right: np.ndarray, own: np.ndarray) -> tuple[float, float]:
         files = write_boxes(folder / "gt.txt", right), write_boxes(folder / "own.txt", own)
         result = evaluate_mot_sequence(*files, metrics=["HOTA", "Identity"])
+        assert result.Identity is not None and result.HOTA is not None
         return 100 * float(result.Identity.IDF1), 100 * float(result.HOTA.HOTA)
 
     def joined(parts: dict[str, np.ndarray]) -> np.ndarray:
