@@ -115,7 +115,8 @@ def embed(arguments: argparse.Namespace) -> None:
         torch.set_num_threads(1)
     clock = time.process_time if arguments.busy else time.perf_counter
     print(
-        f"| threads: {torch.get_num_threads()}{', CPU time' if arguments.busy else ''}, batch 64 | bare images/s | from JPEG files | share |\n|---|---|---|---|"
+    told = ", CPU time" if arguments.busy else ""
+    print(f"| threads: {torch.get_num_threads()}{told}, batch 64 | bare images/s | from JPEG files | share |\n|---|---|---|---|")
     )
     for backbone in arguments.backbones:
         with tempfile.TemporaryDirectory() as made:
