@@ -114,10 +114,9 @@ def embed(arguments: argparse.Namespace) -> None:
     if arguments.busy:
         torch.set_num_threads(1)
     clock = time.process_time if arguments.busy else time.perf_counter
-    print(
     told = ", CPU time" if arguments.busy else ""
-    print(f"| threads: {torch.get_num_threads()}{told}, batch 64 | bare images/s | from JPEG files | share |\n|---|---|---|---|")
-    )
+    print(f"| threads: {torch.get_num_threads()}{told}, batch 64 | bare images/s | from JPEG files | share |")
+    print("|---|---|---|---|")
     for backbone in arguments.backbones:
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
