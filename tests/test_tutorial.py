@@ -37,7 +37,7 @@ def test_the_tutorial_from_rendering_to_the_report(
         if line.startswith("passerby train"):
             shorter += " --device cpu --workers 0"
         if line.startswith("passerby adapt"):
-            shorter += " --min-images 1"
+            shorter += " --min-images 2"
         if line.startswith("passerby street render"):
             shorter += " --workers 1"
         assert main(shlex.split(shorter)[1:]) == 0, f"{shorter}\n{capsys.readouterr().err}"

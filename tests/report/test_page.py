@@ -102,6 +102,7 @@ def test_mistakes_and_cameras_in_words(page: str, text_of: Callable[[str], str])
     assert re.search(r"\d+ of 18 queries find somebody else first", text) and "The surest mistakes" in text
     assert "was taken for person" in text and "The right person comes at rank" in text
     assert "The hardest pair: queries of camera" in text and "None of it is measured on this run" in text
+    assert "<code>passerby adapt " in page and "`" not in text
 
 
 def test_several_runs_are_compared_in_pairs(

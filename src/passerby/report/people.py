@@ -9,7 +9,7 @@ from passerby.plots import plot_camera_pairs
 from passerby.plots.ranking import RankedQuery, choose_queries, rank_query
 from passerby.report.advice import camera_advice, looks_of
 from passerby.report.failures import Failure, find_failures
-from passerby.report.markup import Markup, element, figure, image, items, joined, paragraph
+from passerby.report.markup import Markup, element, figure, image, items, joined, paragraph, with_code
 from passerby.report.pictures import Crops, drawn
 from passerby.report.runs import Run
 
@@ -81,7 +81,7 @@ def camera_section(run: Run, scores: RetrievalScores) -> Markup:
     if advice.might_help:
         parts += [
             paragraph("What might help. None of it is measured on this run; compare before and after:"),
-            items(advice.might_help),
+            items(with_code(text) for text in advice.might_help),
         ]
     return joined(parts)
 
