@@ -56,10 +56,10 @@ def too_coarse(model: Any, calibration: Sequence[Mapping[str, np.ndarray]]) -> l
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found = session.run(watched, _few(calibration))
+    found: Any = session.run(watched, _few(calibration))
     names: list[str] = []
     for name, values in zip(watched, found, strict=True):
-        if np.ndim(values) == 4 and _ratio(np.asarray(values)) < LEAST:
+        if values.ndim == 4 and _ratio(values) < LEAST:
             maker = nodes[name]
             names += [node.name for node in (maker, nodes.get(maker.input[0]), *readers.get(name, [])) if node is not None]
     return list(dict.fromkeys(names))

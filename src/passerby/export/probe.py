@@ -149,7 +149,7 @@ def embedded(embedder: Embedder, probe: Probe, cameras: Sequence[str] = ()) -> t
 def _embedded(embedder: Embedder, split: Split, numbering: Numbering, cameras: Sequence[str]) -> Embeddings:
     camids = np.array([numbering.camids[record.camera] for record in split], dtype=np.int64)
     pids = np.array([numbering.pids[(record.domain, record.pid)] for record in split], dtype=np.int64)
-    whose: list[str] | None = [cameras[camid % len(cameras)] for camid in camids.tolist()] if cameras else None
+    whose = [str(cameras[camid % len(cameras)]) for camid in camids.tolist()] if cameras else None
     vectors = embedder([record.path for record in split], whose)
     if isinstance(embedder, CloudEmbedder) and not len(vectors):
         raise DataError("the probe set holds no clouds.")

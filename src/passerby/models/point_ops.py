@@ -21,6 +21,7 @@ from torch import Tensor
 
 from passerby.errors import UsageError
 from passerby.models import point_traced
+from passerby.models.tracing import is_traced
 
 __all__ = ["NEAR_ORIGIN", "ball_query", "edge_sums", "farthest_points", "gather", "k_nearest"]
 
@@ -48,7 +49,7 @@ def k_nearest(points: Tensor, k: int) -> Tensor:
     if not 1 <= k <= N:
         raise UsageError(f"{k} nearest neighbours of {N} points: k must be 1 to the number of points of a cloud. Lower k.")
     points = points.detach()
-    if torch.jit.is_tracing():
+    if is_traced():
         return point_traced.nearest(points, k)
     if points.device.type == "cpu" and C <= _FEW_CHANNELS:
         from passerby.models.point_kernels import CHUNK, nearest
@@ -91,7 +92,7 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
     if not 1 <= count <= N:
         raise UsageError(f"{count} of {N} points cannot be sampled: give clouds of more points, or lower the number of samples.")
     points = points.detach()
-    if torch.jit.is_tracing():
+    if is_traced():
         return point_traced.farthest(points, count, NEAR_ORIGIN)
     if points.device.type == "cpu":
         from passerby.models.point_kernels import farthest
@@ -140,7 +141,7 @@ def ball_query(points: Tensor, centres: Tensor, radii: Sequence[float], samples:
             f"balls of radii {list(radii)} with {list(samples)} samples: give one number of samples a radius, all above 0."
         )
     points, centres = points.detach(), centres.detach()
-    if torch.jit.is_tracing():
+    if is_traced():
         return point_traced.balls(points, centres, radii, samples)
     (B, S, _), total = centres.shape, sum(samples)
     if points.device.type != "cpu":
@@ -180,7 +181,7 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     Returns:
         (B, ..., D).
     """
-    if torch.jit.is_tracing():
+    if is_traced():
         return point_traced.rows_of(values, index.flatten(1)).view(*index.shape, values.shape[2])
     flat = index.reshape(len(index), -1)
     return _Gather.apply(values, flat).view(*index.shape, values.shape[-1])  # pyright: ignore
@@ -196,7 +197,7 @@ def edge_sums(values: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         Three (B, N, D) tensors. The gradient of a maximum goes to the first neighbour that has it.
     """
-    if torch.jit.is_tracing():
+    if is_traced():
         return point_traced.edge_reductions(values, index)
     return _EdgeSums.apply(values, index)  # pyright: ignore
 

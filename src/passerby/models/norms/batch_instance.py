@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from passerby.errors import UsageError, listing
+from passerby.models.tracing import is_traced
 
 __all__ = ["BatchInstanceNorm2d", "GateInit", "InstanceNorm2d", "StatisticsMode", "clamp_gates", "gates", "running_statistics"]
 
@@ -157,7 +158,7 @@ class _Moments(torch.autograd.Function):
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of every image and channel; a graph that is traced for export cannot hold a `Function`."""
-    return _plain_moments(x) if torch.jit.is_tracing() else _Moments.apply(x)  # pyright: ignore
+    return _plain_moments(x) if is_traced() else _Moments.apply(x)  # pyright: ignore
 
 
 def _plain_moments(x: Tensor) -> tuple[Tensor, Tensor]:
