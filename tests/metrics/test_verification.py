@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError
 from passerby.metrics import ANY_CAMERA, verify
-from passerby.metrics.verification import inverted_tpr_at_fpr, tpr_at_fpr
+from passerby.metrics.verification import inverted_tpr_at_fpr, roc, tpr_at_fpr
 
 SIMILARITIES = np.array([0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 SAME = np.array([1, 1, 0, 1, 0, 0, 1, 0, 0, 0], dtype=bool)  # 4 of one person, 6 of two
@@ -104,3 +104,10 @@ def test_what_cannot_be_measured_is_refused():
     refused(EmbeddingsError, "queries have 2 dimensions, the gallery 3", lambda: verify(query, a_set([[1, 0, 0]], [1], [1])))
     many = a_set(np.ones((20_000, 2)), np.arange(20_000), np.zeros(20_000, dtype=int))
     refused(UsageError, "20000 queries x 20000 gallery images are more than 300,000,000 pairs", lambda: verify(many, many))
+
+
+def test_the_whole_curve_by_hand_and_with_ties():
+    false, true = roc(np.array([0.9, 0.7, 0.8, 0.1]), np.array([True, True, False, False]))
+    assert false.tolist() == [0, 0, 0.5, 0.5, 1] and true.tolist() == [0, 0.5, 0.5, 1, 1]
+    false, true = roc(np.array([0.5, 0.5, 0.5]), np.array([True, False, False]))
+    assert false.tolist() == [0, 1] and true.tolist() == [0, 1]  # equal similarities come together

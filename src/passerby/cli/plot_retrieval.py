@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from passerby.errors import UsageError
 
-__all__ = ["Options", "named_sets", "run"]
+if TYPE_CHECKING:
+    from passerby.embeddings import QueryGallery
+
+__all__ = ["Options", "run"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def run(options: Options) -> None:
     if options.kind == "roc" and options.top != Options.top:
         raise UsageError(f"--top is {options.top}, but it acts only with --kind cmc. Leave it out.")
     convention = resolve(options.convention)
-    sets = named_sets(options.inputs, options.names)
+    sets = _named_sets(options.inputs, options.names)
     if options.kind == "roc":
         areas = plot_roc(sets, options.out, convention=convention, title=options.title, dpi=options.dpi)
         found = {"areas": areas}
@@ -71,7 +74,7 @@ def run(options: Options) -> None:
         write_json(options.json, {"picture": str(options.out), **found})
 
 
-def named_sets(inputs: tuple[Path, ...], names: tuple[str, ...]):
+def _named_sets(inputs: tuple[Path, ...], names: tuple[str, ...]) -> dict[str, QueryGallery]:
     """Query and gallery of each input by its name."""
     from passerby.cli.stored import check_present, read_sets
     from passerby.plots.curves import short_names

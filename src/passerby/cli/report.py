@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,11 +66,16 @@ def run(options: Options) -> None:
     """Write what the options name."""
     from passerby.files import write_json
     from passerby.metrics.conventions import resolve
-    from passerby.report import write_report
+    from passerby.recipes import load_preset
+    from passerby.report import check_request, write_report
 
+    check_request(options.out, options.each, options.top, options.failures, options.bootstrap)
+    convention = resolve(options.convention) if options.convention else None
+    if options.preset:
+        load_preset(options.preset)
     runs = _runs(options)
     scores = write_report(
-        runs, options.out, convention=resolve(options.convention) if options.convention else None, preset=options.preset,
+        runs, options.out, convention=convention, preset=options.preset,
         each=options.each, top=options.top, failures=options.failures, samples=options.bootstrap, seed=options.seed,
         title=options.title,
     )  # fmt: skip
@@ -114,7 +119,7 @@ def _run(options: Options, number: int, name: str) -> Run:
     images = options.images or options.data or (given / "data" if demo else None)
     if found.sets is None or images is None or not found.sees_images:
         return found
-    return read_run(folder, name=name, embeddings=embeddings, images=_folder_of(images, found))
+    return replace(found, images=_folder_of(images, found))
 
 
 def _embedded(options: Options, folder: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from passerby.errors import UsageError
 from passerby.metrics import CameraPairs, RetrievalScores
 from passerby.plots.headings import counts
 from passerby.plots.style import MAP_COLOURS, check_format, head_and_foot, look, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["plot_camera_pairs"]
 
@@ -60,7 +64,7 @@ def plot_camera_pairs(scores: RetrievalScores, out: str | os.PathLike[str], *, t
     return pairs
 
 
-def _write_cells(axes, values: np.ndarray, queries: np.ndarray) -> None:
+def _write_cells(axes: Axes, values: np.ndarray, queries: np.ndarray) -> None:
     """Numbers in the cells, where there are few enough cells to read them."""
     if max(values.shape) > _MOST_CAMERAS_WITH_NUMBERS:
         return

@@ -20,7 +20,7 @@ from passerby.report.pictures import Crops, check_names, drawn
 from passerby.report.runs import Run
 from passerby.report.stylesheet import STYLE
 
-__all__ = ["write_report"]
+__all__ = ["check_request", "write_report"]
 
 _MOST_BYTES = 5_000_000
 # Nothing may be fetched, run or sent: the browser itself refuses what would slip in through a name.
@@ -64,7 +64,12 @@ def write_report(
         DataError: images are missing.
         EmbeddingsError: vectors that cannot be scored.
     """
-    _check(runs, out, each, top, failures, samples)
+    check_request(out, each, top, failures, samples)
+    if not runs:
+        raise UsageError("no run to report: give one or more run folders.")
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two runs have one name: {listing(names)}. Give each a name of its own with --names.")
     for run in runs:
         if run.sets and run.images and run.sees_images:
             check_names(run.images, run.sets.query, run.sets.gallery)
@@ -91,12 +96,12 @@ def write_report(
     return scores
 
 
-def _check(runs: Sequence[Run], out: str | os.PathLike[str], each: int, top: int, failures: int, samples: int) -> None:
-    if not runs:
-        raise UsageError("no run to report: give one or more run folders.")
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        raise UsageError(f"two runs have one name: {listing(names)}. Give each a name of its own with --names.")
+def check_request(out: str | os.PathLike[str], each: int, top: int, failures: int, samples: int) -> None:
+    """Refuse what `write_report` would refuse, before the work that comes ahead of it.
+
+    Raises:
+        UsageError: a file that is no web page, or numbers out of range.
+    """
     if Path(out).suffix.lower() not in (".html", ".htm"):
         raise UsageError(f'the report "{out}" is a web page: give a name that ends in .html.')
     for name, value, least in (("each", each, 0), ("top", top, 1), ("failures", failures, 0), ("samples", samples, 1)):
