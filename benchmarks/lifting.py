@@ -1,15 +1,17 @@
 """How well crops are lifted to 3-D: against the street, where the truth is known, and on real crops, where one looks.
 
-    python benchmarks/lifting.py [--towns campus market station] [--people 20] [--views 4] [--json FILE]
+    python benchmarks/lifting.py [--towns campus market station] [--people 20] [--views 4] [--stored] [--json FILE]
     python benchmarks/lifting.py --real ../shared/data [--sheet /tmp/sheet.jpg] [--lift-height 80]
 
-Street: crops as they are stored (128 x 256, whatever shape the box had), lifted by each lifter without knowing anything
-else. A pixel of the 64 x 128 grid that is the person's in truth and in the cloud gives one error: the distance of its two points
-after the alignment. Three alignments are printed: shift alone (medians of the axes); shift and size; and the usual one of the
-field, shift, size and turn (Procrustes). The figure of an image is its median; printed are median and mean over the images that
-were lifted. The mask's IoU is that of the cloud's surface with the person's pixels. `clear` are people who are hidden by at most
-a tenth and have nobody else's pixels beside them. The street's people and the fitted body come from one body model: only their
-clothes, hair and bags differ, so real people are lifted somewhat worse.
+Street: crops as the cameras' detectors cut them out, at their own size (--stored: as the street stores them, 128 x 256 whatever
+shape the box had, which no lifter can know), lifted by each lifter without knowing anything else. Each pixel of the 64 x 128
+grid that is the person's in truth gives one error: the distance of its true point from the cloud's point there, be that on the
+surface or on the plane, after the alignment. Three alignments are printed: shift alone (medians of the axes); shift and size; and
+the usual one of the field, shift, size and turn (Procrustes). The figure of an image is its median; printed are median and mean
+over the images that were lifted. `board` is no lifter: the true places on the picture at the true size, on a plane that leans by
+15 degrees; it says what a cloud without any relief would get. The mask's IoU is that of the cloud's surface with the person's
+pixels. `clear` are people who are hidden by at most a tenth and have nobody else's pixels beside them. The street's people and
+the fitted body come from one body model: only their clothes, hair and bags differ, so real people are lifted somewhat worse.
 
 Real: boxes of MOT ground truth, cut out, brought to 80 pixels of height (the class of distant people; --lift-height 0 keeps
 them), and lifted. Printed is the share that fails, by reason. The sheet stays where --sheet says: real people are not for the
@@ -39,12 +41,12 @@ from passerby.street.plan import make_plan
 from passerby.street.render import open_renderer
 from passerby.street.stage import Stage, resized
 
-WIDTH, HEIGHT = 64, 128
+WIDTH, HEIGHT, LEAN_DEG = 64, 128, 15.0
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A stored crop, (H, W, 3) true points of its grid, whose pixels they are, and whether the person is seen clearly."""
+    """A crop, (H, W, 3) true points of its grid, whose pixels they are, and whether the person is seen clearly."""
 
     image: np.ndarray
     xyz: np.ndarray
@@ -52,7 +54,7 @@ class Truth:
     clear: bool
 
 
-def street(towns: list[str], people: int, views: int, seed: int) -> list[Truth]:
+def street(towns: list[str], people: int, views: int, seed: int, as_stored: bool) -> list[Truth]:
     made = []
     for town in towns:
         plan = make_plan(town, people, 0, views, seed)
@@ -69,18 +71,20 @@ def street(towns: list[str], people: int, views: int, seed: int) -> list[Truth]:
             x, y = (column[None] - view.cx) / view.fx * depth, (row[:, None] - view.cy) / view.fy * depth
             mine, others = ids == crop.pid, ((ids >= 0) & (ids != crop.pid)).sum()
             clear = crop.visible >= 0.9 and others < 0.05 * mine.sum()
-            made.append(Truth(resized(stored, 128, 256), np.stack([x, y, depth], -1) - root, mine, clear))
+            image = resized(stored, 128, 256) if as_stored else stored
+            made.append(Truth(image, np.stack([x, y, depth], -1) - root, mine, clear))
         renderer.close()
     return made
 
 
-def placed(cloud: PointCloud, camera: Projection, image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) points of the surface at their pixels, NaN elsewhere: they lie on the rays through the pixels' centres."""
-    column, row, _ = camera.project(cloud.xyz[: cloud.surface]).T
+def placed(cloud: PointCloud, camera: Projection, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 3) points at their pixels, and (H, W) which are the surface's: all lie on the rays through the pixels' centres."""
+    column, row, _ = camera.project(cloud.xyz).T
     at = np.floor(row * HEIGHT / image.shape[0]).astype(int), np.floor(column * WIDTH / image.shape[1]).astype(int)
-    grid = np.full((HEIGHT, WIDTH, 3), np.nan)
-    grid[at] = cloud.xyz[: cloud.surface]
-    return grid
+    grid, surface = np.full((HEIGHT, WIDTH, 3), np.nan), np.zeros((HEIGHT, WIDTH), bool)
+    grid[at] = cloud.xyz
+    surface[at] = np.arange(len(cloud.xyz)) < cloud.surface
+    return grid, surface
 
 
 def errors(found: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
@@ -116,20 +120,34 @@ def measure(name: str, lifter: Lifter, crops: list[Truth]) -> dict[str, object]:
     for crop, cloud in zip(crops, clouds, strict=True):
         if isinstance(cloud, Refused):
             continue
-        grid = placed(*cloud, crop.image)
-        surface = np.isfinite(grid[..., 0])
-        both = surface & crop.mine
-        iou = both.sum() / (surface | crop.mine).sum()
-        rows.append((*errors(grid[both], crop.xyz[both]), iou) if both.sum() > 20 else (np.nan, np.nan, np.nan, iou))
+        grid, surface = placed(*cloud, crop.image)
+        iou = (surface & crop.mine).sum() / (surface | crop.mine).sum()
+        rows.append((*errors(grid[crop.mine], crop.xyz[crop.mine]), iou))
         clear.append(crop.clear)
-    table, reasons = np.array(rows), Counter(cloud.reason for cloud in clouds if isinstance(cloud, Refused))
+    reasons = Counter(cloud.reason for cloud in clouds if isinstance(cloud, Refused))
     print(
         f"\n{name}: {1 / seconds:.1f} images/s of one core's time; {len(crops) - len(rows)} of {len(crops)} fail {dict(reasons)}"
     )
+    return {"images_s_core": 1 / seconds, "failed": dict(reasons), "crops": len(crops), **printed(rows, clear)}
+
+
+def board(crops: list[Truth]) -> dict[str, object]:
+    """The errors of a plane that leans, at the true size."""
+    rows = []
+    for crop in crops:
+        truth = crop.xyz[crop.mine]
+        plane = np.stack([truth[:, 0], truth[:, 1], np.tan(np.deg2rad(LEAN_DEG)) * truth[:, 1]], 1)
+        rows.append((*errors(plane, truth), 1.0))
+    print(f"\nboard: a plane that leans by {LEAN_DEG:g} degrees, at the true size, of the true pixels")
+    return printed(rows, [crop.clear for crop in crops])
+
+
+def printed(rows: list[tuple[float, ...]], clear: list[bool]) -> dict[str, object]:
+    """Print medians and means of the table (N, 4), and give them back."""
+    table, result = np.array(rows), {}
     print(f"{'crops':<10}{'number':>8}{'shift':>16}{'+ size':>16}{'+ turn':>16}{'mask IoU':>16}   median / mean, cm")
-    result: dict[str, object] = {"images_s_core": 1 / seconds, "failed": dict(reasons), "crops": len(crops)}
     for label, chosen in (("clear", np.array(clear)), ("all", np.ones(len(rows), bool))):
-        median, mean = np.nanmedian(table[chosen], 0), np.nanmean(table[chosen], 0)
+        median, mean = np.median(table[chosen], 0), table[chosen].mean(0)
         cells = [f"{100 * m:.1f} / {100 * n:.1f}" for m, n in zip(median[:3], mean[:3], strict=True)]
         print(f"{label:<10}{chosen.sum():>8}" + "".join(f"{c:>16}" for c in cells) + f"{median[3]:>9.3f} / {mean[3]:.3f}")
         result[label] = {"number": int(chosen.sum()), "median": median.tolist(), "mean": mean.tolist()}
@@ -179,6 +197,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lifters", nargs="+", default=["anny", "template"])
+    parser.add_argument("--stored", action="store_true", help="crops of 128 x 256, as the street stores them")
     parser.add_argument("--real", type=Path, help="folder with MOT videos: measure these instead")
     parser.add_argument("--every", type=int, default=8, help="of the videos' frames")
     parser.add_argument("--lift-height", type=int, default=80)
@@ -188,10 +207,10 @@ def main() -> None:
     torch.set_num_threads(1)
     if given.real is not None:
         crops = real_crops(given.real, given.lift_height, given.every)
-        result: dict[str, object] = {"real": write_real(open_lifter("anny"), crops, given.sheet)}
+        result = {"real": write_real(open_lifter("anny"), crops, given.sheet)}
     else:
-        truth = street(given.towns, given.people, given.views, given.seed)
-        result = {name: measure(name, open_lifter(name), truth) for name in given.lifters}
+        truth = street(given.towns, given.people, given.views, given.seed, given.stored)
+        result = {"board": board(truth), **{name: measure(name, open_lifter(name), truth) for name in given.lifters}}
     if given.json is not None:
         given.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -181,7 +181,7 @@ def lift_folder(
     """
     if workers < 1 or (limit is not None and limit < 1):
         raise UsageError(f"{workers} workers and {limit} images: both must be at least 1.")
-    open_lifter(settings.lifter, settings.options)  # what is wrong with it is said before work starts
+    lifter = open_lifter(settings.lifter, settings.options)  # what is wrong with it is said before work starts
     name, tasks = plan(source, dataset)
     if limit is not None and limit < len(tasks):
         tasks = [tasks[at] for at in np.linspace(0, len(tasks) - 1, limit).round().astype(int)]
@@ -190,10 +190,10 @@ def lift_folder(
     todo = [task for task in tasks if _cloud(out, task, settings).as_posix() in missing]
     failures: list[tuple[str, str, str]] = []
     try:
-        with meter("lift", len(todo)) as shown_:
-            for done, failed in _answers(todo, out, settings, workers):
+        with meter("lift", len(todo)) as bar:
+            for done, failed in _answers(todo, out, settings, workers, lifter):
                 failures += failed
-                shown_.advance(done)
+                bar.advance(done)
     finally:
         failures.sort()
         _write_failures(out / FAILURES, failures)
@@ -247,14 +247,11 @@ def _write_failures(path: Path, failures: Sequence[tuple[str, str, str]]) -> Non
 Answer = tuple[int, list[tuple[str, str, str]]]
 
 
-def _answers(tasks: Sequence[Task], out: Path, settings: LiftSettings, workers: int) -> Iterator[Answer]:
+def _answers(tasks: Sequence[Task], out: Path, settings: LiftSettings, workers: int, lifter: Lifter) -> Iterator[Answer]:
     """How many images of a batch are done and which of them failed, batch after batch."""
-    size = open_lifter(settings.lifter, settings.options).batch
-    batches = [tasks[at : at + size] for at in range(0, len(tasks), size)]
+    batches = [tasks[at : at + lifter.batch] for at in range(0, len(tasks), lifter.batch)]
     if workers == 1 or len(batches) < 2:
-        lifter = open_lifter(settings.lifter, settings.options) if batches else None
         for batch in batches:
-            assert lifter is not None
             yield _lift_batch(lifter, batch, out, settings)
         return
     context = multiprocessing.get_context("spawn")
