@@ -40,7 +40,8 @@ class Options:
     cameras: Literal["inputs", "each"] = "inputs"
     """of a model that passerby adapt made: one file with the statistics of cameras as a second input, or one file a camera"""
     probe: Path | None = None
-    """data set, or folder of images, to compare on (default: 30 people are rendered)"""
+    """data set, or folder of images, to compare on (default: 30 people are rendered, for int8 80 and
+    42 to calibrate with)"""
     probe_dataset: str = ""
     """name of the data set in --probe (default: it is recognised)"""
     calibration: int = 256
@@ -75,7 +76,9 @@ def run(options: Options) -> None:
     )
     points = isinstance(read_description(options.model).preprocess, CloudPreprocess)
     check_form(how.to, how.precision, "points" if points else how.inputs)
-    with probe_set(options.probe, options.probe_dataset, points=points, workers=cores()) as probe:
+    with probe_set(
+        options.probe, options.probe_dataset, points=points, many=options.precision == "int8", workers=cores()
+    ) as probe:
         made = export(options.model, probe, how, options.out)
     _tell(made)
     if options.json is not None:

@@ -9,8 +9,8 @@ import numpy as np
 
 __all__ = ["LEAST", "before_the_network", "too_coarse"]
 
-LEAST = 30.0
-"""Least ratio, 15 dB, of a channel's variance to that of the rounding; nine of ten living channels must have more."""
+LEAST = 10.0
+"""Least ratio, 10 dB, of a channel's variance to that of the rounding; nine of ten living channels must have more."""
 
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 _BEHIND = ("Relu", "Clip")  # what a convolution hands on is rounded behind these

@@ -24,7 +24,9 @@ __all__ = ["LIMIT", "Probe", "embedded", "probe_set"]
 LIMIT = 1500
 """Images of a probe set, about; whole people are taken until there are so many."""
 
-_TOWN, _TRAIN_PEOPLE, _TEST_PEOPLE, _VIEWS, _SEED = "campus", 12, 30, 6, 7
+_TOWN, _VIEWS, _SEED = "campus", 6, 7
+_PEOPLE = {"few": (0, 30), "many": (42, 80), "points": (0, 8)}
+"""Rendered people to calibrate with, and to compare on: where nothing is rounded to 8 bits a few show every fault."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,16 @@ class Probe:
 
 
 @contextmanager
-def probe_set(folder: Path | None, dataset: str = "", *, points: bool = False, workers: int = 1) -> Iterator[Probe]:
+def probe_set(
+    folder: Path | None, dataset: str = "", *, points: bool = False, many: bool = False, workers: int = 1
+) -> Iterator[Probe]:
     """The user's data set or images, or people that are rendered for the purpose and removed afterwards.
 
     Args:
         folder: a data set, or a folder of images (clouds for a network of points); None renders.
         dataset: name of the data set; left out, it is recognised.
         points: for a network of points.
+        many: render enough people to calibrate int8, and to see what that costs.
         workers: processes that render.
 
     Raises:
@@ -63,20 +68,21 @@ def probe_set(folder: Path | None, dataset: str = "", *, points: bool = False, w
     if dataset:
         raise UsageError(f"--probe-dataset is {dataset}, but it acts only with --probe DIR.")
     with tempfile.TemporaryDirectory(prefix="passerby-probe-") as made:
-        yield _rendered(Path(made) / "street", points, workers)
+        yield _rendered(Path(made) / "street", "points" if points else "many" if many else "few", workers)
 
 
-def _rendered(folder: Path, points: bool, workers: int) -> Probe:
+def _rendered(folder: Path, how: str, workers: int) -> Probe:
     from passerby.street.folder import Order
     from passerby.street.output import render_set
 
-    order = Order(
-        _TOWN, 4 if points else _TRAIN_PEOPLE, 8 if points else _TEST_PEOPLE, 4 if points else _VIEWS, _SEED,
-        clouds="npz" if points else "none",
-    )  # fmt: skip
+    points = how == "points"
+    train, test = _PEOPLE[how]
+    order = Order(_TOWN, train, test, 4 if points else _VIEWS, _SEED, clouds="npz" if points else "none")
     render_set(order, folder, workers=workers)
     data = datasets.read("street-3d" if points else "street", folder)
-    return Probe(f"{order.test_ids} rendered people ({_TOWN}, seed {_SEED})", data.query, data.gallery, data.train)
+    return Probe(
+        f"{order.test_ids} rendered people ({_TOWN}, seed {_SEED})", data.query, data.gallery, data.train or data.gallery
+    )
 
 
 def _given(folder: Path, dataset: str, points: bool) -> Probe:
