@@ -52,12 +52,15 @@ def clock(time: float | None) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Print a table; what comes out of a gallery is text, never markup."""
+    """Print a table without the columns that are empty; what comes out of a gallery is text, never markup."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(*columns, title=Text(title) if title else None, title_justify="left")
+    kept = [place for place in range(len(columns)) if not rows or any(row[place] is not None for row in rows)]
+    made = Table(title=Text(title) if title else None, title_justify="left", pad_edge=False)
+    for place in kept:
+        made.add_column(columns[place], no_wrap="UTC" in columns[place] or columns[place] == "similarity", overflow="fold")
     for row in rows:
-        made.add_row(*(Text("-" if value is None else str(value)) for value in row))
+        made.add_row(*(Text("-" if row[place] is None else str(row[place])) for place in kept))
     Console().print(made)
