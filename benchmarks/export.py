@@ -33,8 +33,7 @@ from PIL import Image
 
 from passerby.artefact import Artefact, load, save_artefact
 from passerby.embedder import Embedder, EmbeddingRule
-from passerby.export import Budget, ExportOptions, export
-from passerby.export import coarse
+from passerby.export import Budget, ExportOptions, coarse, export
 from passerby.export import probe as probes
 from passerby.export.latency import interleaved
 from passerby.export.probe import probe_set

@@ -205,6 +205,20 @@ def test_the_quickest_faithful_form_is_taken(artefact: Path, probe: Probe, tmp_p
     assert fastest(load(model, precision="bf16"), model).precision == "bf16"
 
 
+def test_embed_takes_the_quickest_form_unless_told_otherwise(
+    artefact: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("passerby.export.choosing.WORTH", 1)
+    found = {}
+    for form in ("auto", "torch"):
+        words = ["embed", str(artefact), "--data", str(people), "--out", str(tmp_path / form), "--form", form]
+        assert main(words) == 0
+        found[form] = Embeddings.load(tmp_path / form / "query.npz")
+    assert found["auto"].meta["exported"] == "onnx fp32" and "exported" not in found["torch"].meta
+    assert found["auto"].meta["artefact"] == found["torch"].meta["artefact"]
+    np.testing.assert_allclose(found["auto"].vectors, found["torch"].vectors, atol=1e-4)
+
+
 def test_damaged_and_foreign_files_are_refused(artefact: Path, probe: Probe, tmp_path: Path):
     (made,) = export(artefact, probe, ExportOptions(latency=False), tmp_path / "m.onnx")
     content = made.path.read_bytes()
