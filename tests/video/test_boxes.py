@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from passerby.video import Boxes
@@ -20,6 +20,7 @@ def test_clipping_keeps_what_is_inside():
     assert kept.corners.tolist() == [[0, 0, 5, 5], [95, 10, 100, 20]]
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 @given(st.lists(st.tuples(*[st.integers(0, 12)] * 4), min_size=1, max_size=5))
 def test_overlaps_are_counts_of_shared_pixels(drawn):
     corners = np.array([[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d in drawn], float)
