@@ -94,7 +94,7 @@ class Service:
         cores = os.cpu_count() or 1
         self._model = threading.Lock()  # a network computes in all cores, and two decoded pictures may be too many
         self._searches = threading.Semaphore(max(2, cores))
-        self._writer = threading.RLock()
+        self._writer, self._listing = threading.RLock(), threading.Lock()
         self._tracks: tuple[float, int, list[Track]] | None = None
 
     @property
@@ -291,7 +291,10 @@ class Service:
         gallery = self.gallery
         held, now, count = self._tracks, time.monotonic(), len(gallery)
         if held is None or now - held[0] > _TRACKS_S or held[1] != count:
-            held = self._tracks = (now, count, gallery.tracks())
+            with self._listing:  # one reads all rows, the others wait for it
+                held = self._tracks
+                if held is None or now - held[0] > _TRACKS_S or held[1] != count:
+                    held = self._tracks = (time.monotonic(), count, gallery.tracks())
         return [track for track in held[2] if camera is None or track.camera == camera]
 
     def single_rows(self, camera: str | None = None, most: int = 1000) -> list[Sighting]:
