@@ -155,6 +155,10 @@ def test_wrong_folders_are_named(market: Path, tmp_path: Path):
         plan(tmp_path / "empty", "images")
     with pytest.raises(DataError, match="is empty"):
         plan(tmp_path / "empty")
+    (tmp_path / "mixed" / "x" / "y").mkdir(parents=True)
+    shutil.copy(next((market / "query").iterdir()), tmp_path / "mixed" / "x" / "y" / "a.jpg")
+    with pytest.raises(DataError, match="To lift all images below it as they lie, give --dataset images"):
+        plan(tmp_path / "mixed")
 
 
 def test_wrong_numbers_are_named(market: Path, tmp_path: Path):

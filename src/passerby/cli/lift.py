@@ -23,6 +23,7 @@ class Options:
     call goes on where it stopped when it is given again.
 
     passerby lift Market-1501-v15.09.15 --out 3DMarket+bg
+
     passerby train ognet --preset market-ognet-small-circle --data 3DMarket+bg
     """
 

@@ -148,9 +148,11 @@ def _located(source: Path, dataset: str) -> tuple[Layout | None, Path]:
         return layout, find_root(layout, source)
     try:
         return locate(source)
-    except DataError:
+    except DataError as error:
         if source.is_dir() and image_files(source, 1):
             return None, source
+        if source.is_dir() and images_below(source):
+            raise DataError(f"{error} To lift all images below it as they lie, give --dataset images.") from None
         raise
 
 
