@@ -206,6 +206,10 @@ def read_artefact(path: str | os.PathLike[str]) -> tuple[Artefact, dict[str, Ten
 
     folder = Path(path)
     facts = read_description(folder)
+    if _exported_file(folder) is not None:
+        raise ArtefactError(
+            f"{folder} is an exported network, whose weights cannot be changed: give the artefact that it came from."
+        )
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise ArtefactError(f"{folder} lacks {WEIGHTS_FILE}: the artefact is incomplete; copy the whole folder again.")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from passerby.artefact import CAMERAS_FILE, Artefact, load, read_description, save_artefact
+from passerby.artefact import CAMERAS_FILE, Artefact, load, read_artefact, read_description, save_artefact
 from passerby.cli import main
 from passerby.datasets.drawn import DrawnOptions, make_drawn
 from passerby.embedder import EmbeddingRule
@@ -241,6 +241,8 @@ def test_damaged_and_foreign_files_are_refused(artefact: Path, probe: Probe, tmp
     (tmp_path / "m.xml").write_text("<net/>")
     with pytest.raises(ArtefactError, match=r"lacks its weights, m.bin"):
         load(tmp_path / "m.xml")
+    with pytest.raises(ArtefactError, match="is an exported network, whose weights cannot be changed"):
+        read_artefact(made.path)
     with pytest.raises(UsageError, match="gives the embedding, not the feature"):
         load(made.path, rule=EmbeddingRule(kind="feature"))
     with pytest.raises(UsageError, match="was exported as fp32 for the CPU"):
