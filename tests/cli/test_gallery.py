@@ -175,4 +175,4 @@ def test_another_model_takes_over(path: Path, tmp_path: Path, capsys, monkeypatc
 def test_an_index_is_built(path: Path, capsys):
     pytest.importorskip("faiss", reason="faiss is not installed")
     assert run("gallery", "accelerate", path) == 0
-    assert "6 crops indexed" in said(capsys)
+    assert "6 crops indexed; 100.0 % of the 50 nearest are found" in said(capsys)

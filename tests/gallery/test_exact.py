@@ -65,6 +65,17 @@ def test_the_bound_of_bf16_holds():
             assert float(wrong.abs().max()) < BF16_ERROR
 
 
+@pytest.mark.parametrize("rows", [None, np.arange(0, 900, 3)])
+def test_several_cores_share_a_scan(monkeypatch: pytest.MonkeyPatch, rows):
+    random = np.random.default_rng(4)
+    vectors, (query,) = units(random, 900), units(random, 1)
+    alone = exact._scanned(vectors, rows, query, 30)
+    monkeypatch.setattr(exact, "_ALONE", 0)
+    monkeypatch.setattr(exact, "_cores", lambda: 3)
+    shared = exact._scanned(vectors, rows, query, 30)
+    assert shared.ids.tolist() == alone.ids.tolist() == by_sorting(vectors, rows, query, 30)[0]
+
+
 def test_the_usual_way_goes_by_the_shape_of_the_call(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exact, "_bf16_is_fast", lambda: False)
     assert [exact._way(*shape) for shape in ((100, 1), (10**6, 1), (10**6, 100))] == ["numpy", "scan", "fp32"]

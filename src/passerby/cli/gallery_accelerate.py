@@ -27,5 +27,5 @@ def run(options: Options) -> None:
     from passerby.gallery import Gallery
 
     with Gallery.open(options.gallery) as gallery:
-        gallery.accelerate()
-        print(f"{options.gallery}: {len(gallery):,} crops indexed")
+        found = gallery.accelerate()
+        print(f"{options.gallery}: {len(gallery):,} crops indexed; {100 * found:.1f} % of the 50 nearest are found (100 trials)")

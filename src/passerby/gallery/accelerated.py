@@ -24,19 +24,21 @@ __all__ = ["LEAST_SHARE", "build_index", "index_file", "remove_index", "search_i
 
 LEAST_SHARE = 0.1
 """Share of the rows that a filter must let pass for the index to be used."""
-_LINKS, _BREADTH_BUILDING, _BREADTH = 24, 120, 160
+_LINKS, _BREADTH_BUILDING = 32, 120
+_BREADTHS = (100, 200, 400, 800, 1600)  # of a walk; the first with which enough is found is kept
+_ENOUGH, _NEAREST, _SAMPLES = 0.97, 50, 100
 _AGAIN = 3  # times k candidates whose products are computed again in fp32
 _BLOCK = 20_000
 
 
-def _name(path: Path, copy: Copy | None = None, count: int | None = None) -> str:
-    state = "*" if copy is None else f"{copy.state.epoch}-{copy.state.generation}-{'*' if count is None else count}"
+def _name(path: Path, copy: Copy | None = None) -> str:
+    state = "*" if copy is None else f"{copy.state.epoch}-{copy.state.generation}-*"
     return f"{path.name}-hnsw-{state}"
 
 
 def index_file(path: Path, copy: Copy) -> Path | None:
     """The index that fits a copy; None where there is none."""
-    found = sorted(path.parent.glob(_name(path, copy)), key=lambda file: int(file.name.rsplit("-", 1)[1]))
+    found = sorted(path.parent.glob(_name(path, copy)), key=lambda file: int(file.name.rsplit("-", 2)[1]))
     return found[-1] if found else None
 
 
@@ -46,8 +48,10 @@ def remove_index(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def build_index(path: Path, copy: Copy) -> Path:
-    """Build the index of a gallery and put it in the place of an older one.
+def build_index(path: Path, copy: Copy) -> float:
+    """Build the index of a gallery and put it in the place of an older one; the share of the nearest that it finds.
+
+    How wide a walk is, is found out on rows with noise, as further images of the same people would be.
 
     Raises:
         MissingDependencyError: faiss is not installed.
@@ -65,13 +69,33 @@ def build_index(path: Path, copy: Copy) -> Path:
         index.train(np.ascontiguousarray(copy.vectors[np.sort(sample)]))
     for start in range(0, len(copy), _BLOCK):
         index.add(np.ascontiguousarray(copy.vectors[start : start + _BLOCK]))
-    target = path.with_name(_name(path, copy, len(copy)))
+    breadth, found = _settled(index, copy)
+    target = path.with_name(_name(path, copy)[:-1] + f"{len(copy)}-{breadth}")
     with replacing(target) as temporary:
         faiss.write_index(index, str(temporary))
     for file in path.parent.glob(_name(path)):
         if file != target:
             file.unlink(missing_ok=True)
-    return target
+    return found
+
+
+def _settled(index: Any, copy: Copy) -> tuple[int, float]:
+    """The breadth of a walk with which enough is found, and how much that is."""
+    random = np.random.default_rng(0)
+    alive = np.flatnonzero(copy.ids > 0)
+    if not len(alive):
+        return _BREADTHS[0], 1.0
+    asked = copy.vectors[np.sort(random.choice(alive, min(_SAMPLES, len(alive)), replace=False))]
+    asked = asked + random.standard_normal(asked.shape).astype(np.float32) * np.float32(0.5 / asked.shape[1] ** 0.5)
+    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    right = most_similar(copy.vectors, alive if copy.erased else None, asked, _NEAREST)
+    share = 0.0
+    for breadth in _BREADTHS:
+        got = _searched(index, breadth, copy, alive if copy.erased else None, asked, _NEAREST)
+        share = float(np.mean([np.isin(a.ids, b.ids).mean() for a, b in zip(right, got, strict=True)]))
+        if share >= _ENOUGH:
+            return breadth, share
+    return _BREADTHS[-1], share
 
 
 @lru_cache(maxsize=1)
@@ -95,15 +119,15 @@ def search_index(path: Path, copy: Copy, rows: np.ndarray | None, queries: np.nd
     if file is None or (rows is not None and len(rows) < LEAST_SHARE * len(copy)):
         return None
     with suppress(ImportError, RuntimeError, OSError):  # no faiss here, or a file that vanished: the exact search remains
-        return _searched(_opened(str(file)), copy, rows, queries, k)
+        return _searched(_opened(str(file)), int(file.name.rsplit("-", 1)[1]), copy, rows, queries, k)
     return None
 
 
-def _searched(index: Any, copy: Copy, rows: np.ndarray | None, queries: np.ndarray, k: int) -> list[Found]:
+def _searched(index: Any, breadth: int, copy: Copy, rows: np.ndarray | None, queries: np.ndarray, k: int) -> list[Found]:
     import faiss
 
     wanted = min(_AGAIN * k, index.ntotal)
-    settings = faiss.SearchParametersHNSW(efSearch=max(_BREADTH, wanted))  # pyright: ignore
+    settings = faiss.SearchParametersHNSW(efSearch=max(breadth, wanted))  # pyright: ignore
     if rows is not None:
         bits = np.zeros(-(-index.ntotal // 8) * 8, np.uint8)
         bits[rows[rows < index.ntotal]] = 1

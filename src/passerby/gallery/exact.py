@@ -29,7 +29,8 @@ Both factors are rounded to 8 bits of significand, each by at most 2^-9 of its v
 the sum of absolute products, which is no more than 1 (Cauchy-Schwarz); rounding the result adds 2^-9. That is 0.00586; the rest
 is room for the fp32 sum inside.
 """
-_FEW_PRODUCTS = 4_000_000  # numbers in the product below which machine code is not worth its loading
+_FEW_PRODUCTS = 2000  # below them machine code is not worth its loading
+_ALONE = 4_000_000  # numbers that one core reads before another one has woken up
 _MANY_QUERIES = 8  # from so many queries on a matrix product beats one scan each
 _BLOCK_ROWS = 4096
 _QUERIES = 256  # that share a product: with a block of rows it stays in the cache
@@ -69,7 +70,7 @@ def most_similar(vectors: np.ndarray, rows: np.ndarray | None, queries: np.ndarr
 
 
 def _way(count: int, Q: int) -> Way:
-    if count * Q < _FEW_PRODUCTS // 512:
+    if count * Q < _FEW_PRODUCTS:
         return "numpy"
     if Q < _MANY_QUERIES:
         return "scan"
@@ -133,7 +134,11 @@ def _scanned(vectors: np.ndarray, rows: np.ndarray | None, query: np.ndarray, k:
         parts.append((position[:count], similar[:count]))
         return count
 
-    _shared(scan, len(vectors) if rows is None else len(rows))
+    count = len(vectors) if rows is None else len(rows)
+    if count * vectors.shape[1] < _ALONE:
+        scan(0, count)
+    else:
+        _shared(scan, count)
     return _found(np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts]), k)
 
 

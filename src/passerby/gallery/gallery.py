@@ -293,10 +293,13 @@ class Gallery:
         )  # fmt: skip
         return hits
 
-    def accelerate(self) -> None:
+    def accelerate(self) -> float:
         """Build the index that ``search(approximate=True)`` uses, and keep it beside the gallery; needs faiss.
 
         Rows that are added later are searched exactly beside it; erasing removes it.
+
+        Returns:
+            Share of the 50 nearest that it finds, of 100 rows with noise; searches are as wide as 0.97 takes, if it can be had.
 
         Raises:
             MissingDependencyError: faiss is not installed.
@@ -305,7 +308,7 @@ class Gallery:
         build = getattr(self._store, "accelerate", None)
         if build is None:
             raise UsageError(f"{self._store.name} has an index of its own: there is nothing to accelerate.")
-        build()
+        return build()
 
     def _filter(
         self,

@@ -206,11 +206,11 @@ class SQLiteStore(SQLiteIdentities):
 
         return search_index(self._db.path, copy, rows, queries, k)
 
-    def accelerate(self) -> None:
+    def accelerate(self) -> float:
         """See `Gallery.accelerate`."""
         from passerby.gallery.accelerated import build_index
 
-        build_index(self._db.path, self.copy())
+        return build_index(self._db.path, self.copy())
 
     def _camera_numbers(self, names: tuple[str, ...]) -> list[int]:
         return [id for (id,) in self._in("SELECT id FROM camera WHERE name IN ({})", list(names))]
