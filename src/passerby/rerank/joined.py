@@ -130,8 +130,11 @@ class Joined:
     def _known(self, rows: slice, out: np.ndarray) -> None:
         assert self.dots is not None
         values, factor, columns = self.dots
-        given = values[rows] if columns is None else np.take(values[rows], columns, axis=1)
-        np.multiply(given, (self.scale[rows, None] * factor).astype(np.float32), out=out)
+        for given, found, scale in zip(values[rows], out, (self.scale[rows] * factor).astype(np.float32), strict=True):
+            if columns is None:
+                np.multiply(given, scale, out=found)
+            else:  # "raise" would go through a copy
+                np.multiply(np.take(given, columns, out=found, mode="clip"), scale, out=found)
 
     def float_distances(self, rows: slice, start: int, out: np.ndarray) -> np.ndarray:
         """(n, N - start) float32 distances of the images `rows` to all from `start` on, in the buffer `out`."""
