@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passerby.errors import UsageError
@@ -73,6 +73,7 @@ def test_of_two_points_in_a_pixel_the_nearer_counts_and_of_equals_the_first():
     assert owner.tolist() == [[-1, 1, -1, 3], [-1, -1, -1, -1]] and depth[0, 1] == 2
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31), st.floats(0.1, 0.9))
 def test_the_clean_up_is_the_loop_over_pixels_and_does_nothing_twice(seed: int, filled: float):
     random = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passerby.lifting import PinholeCamera, WeakCamera
@@ -24,6 +24,7 @@ def test_a_pinhole_puts_farther_points_nearer_to_its_middle():
     assert (near[2], far[2]) == (-1, 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(-1.5, 1.5)] * 3), min_size=1, max_size=5), st.booleans())
 def test_pixels_and_depth_lead_back_to_the_point(points: list[tuple[float, float, float]], weak: bool):
     camera = WeakCamera(71.5, 30, 66) if weak else PinholeCamera(800, -40, 500, (0.3, -2.0, 9.0))
