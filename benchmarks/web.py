@@ -232,8 +232,8 @@ def fuzz(options: argparse.Namespace) -> int:
             url = server.stdout.readline().split()[1].rstrip("/")
             return subprocess.run([
                 sys.executable, "-m", "schemathesis.cli", "run", f"{url}/api/v1/openapi.json", "--header", "X-Passerby: 1",
-                "--checks", "not_a_server_error", "--max-time", str(int(options.seconds)), "--max-examples", str(options.examples),
-                "--seed", "0", "--no-color", "--suppress-health-check", "all",
+                "--checks", "not_a_server_error", "--max-time", str(int(options.seconds)),
+                "--max-examples", str(options.examples), "--seed", "0", "--no-color", "--suppress-health-check", "all",
             ]).returncode  # fmt: skip
         finally:
             server.terminate()

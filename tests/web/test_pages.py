@@ -97,7 +97,7 @@ def test_grouping_shows_one_crop_a_track_and_reranking_keeps_the_hits(browser: B
 
 def test_the_timeline_has_a_strip_for_each_camera_with_marks_that_lead_to_the_cards(browser: Browser):
     page = browser.get("/search", params={"like": 1})
-    assert re.findall(r'class="lane-name">([^<]*)<', page.text) == ["gate", "lobby", "yard"]
+    assert re.findall(r'class="lane-name">([^<]+)<', page.text) == ["gate", "lobby", "yard"]
     marks = re.findall(r'<a href="#(hit-\d+)" aria-label', page.text)
     assert marks and all(f'id="{mark}"' in page.text for mark in marks)
     assert page.text.count('class="mark own"') == 1

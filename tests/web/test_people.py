@@ -26,7 +26,10 @@ def test_two_identities_are_merged(browser: Browser, service: Service, anna: int
     bea = service.gallery.create_identity("Bea", [10, 11])
     page = browser.submit(f"/identities/{anna}/merge", {"other": bea})
     assert page.status_code == 200 and [each.size for each in service.gallery.identities()] == [8]
-    assert "choose another" in text_of(browser.submit(f"/identities/{anna}/merge"))
+    cleo = service.gallery.create_identity("Cleo", [20])
+    browser.submit(f"/identities/{anna}/merge", {"other": " Cleo "})
+    assert cleo not in {each.id for each in service.gallery.identities()}
+    assert "say with whom" in text_of(browser.submit(f"/identities/{anna}/merge"))
     assert browser.submit(f"/identities/{anna}/merge", {"other": 99}).status_code == 404
     assert "a merge is of two" in text_of(browser.submit(f"/identities/{anna}/merge", {"other": anna}))
 
@@ -73,6 +76,19 @@ def test_large_identities_come_a_page_at_a_time(browser: Browser, service: Servi
     assert browser.get(f"/identities/{anna}").text.count("data-card>") == 4
     assert browser.get(f"/identities/{anna}?start=4").text.count("data-card>") == 2
     assert browser.get(f"/identities/{anna}?start=99999").status_code == 200
+    for name in ("Bea", "Bert", "Cleo", "Dora"):
+        service.gallery.create_identity(name)
+    assert browser.get("/identities").text.count("data-card>") == 4 and "5 identities" in text_of(browser.get("/identities"))
+    assert browser.get("/identities?start=4").text.count("data-card>") == 1
+    assert browser.get("/identities?name=BE").text.count("data-card>") == 2
+    assert "Nobody is called so" in text_of(browser.get("/identities?name=nobody"))
+
+
+def test_an_identity_of_very_many_crops_is_searched_with_enough_of_them(
+    browser: Browser, service: Service, monkeypatch: pytest.MonkeyPatch, anna: int
+):
+    monkeypatch.setattr("passerby.web.service._MOST_ROWS", 4)
+    assert "searched with 4 of them" in text_of(browser.get(f"/search?identity={anna}"))
 
 
 @pytest.mark.parametrize("what", ["", "/erase"])

@@ -22,6 +22,7 @@ __all__ = ["after_change", "router", "said"]
 router = APIRouter()
 _A_PAGE = 48
 _SHOWN = 24
+_MARKS = 300  # of the crops that are searched with, on the axis of time
 _WRONG_TOKEN_S = 1.0
 
 
@@ -69,7 +70,7 @@ def search(request: Request, desk: Desk, did: str = "") -> Response:
     own_cameras = tuple(dict.fromkeys(row.camera for row in result.rows))
     return page(
         request, "search.html", result=result, query=result.query, hits=result.hits, cameras=desk.gallery.cameras(),
-        strips=strips(result.hits, result.rows), shown_rows=result.rows[:_SHOWN], thresholds=desk.gallery.thresholds,
+        strips=strips(result.hits, result.rows[:_MARKS]), shown_rows=result.rows[:_SHOWN], thresholds=desk.gallery.thresholds,
         own_cameras=own_cameras, event=said(desk, did), undoable=desk.undoable(),
         was=request.query_params.getlist("was")[:_SHOWN],
     )  # fmt: skip

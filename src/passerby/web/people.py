@@ -18,16 +18,21 @@ __all__ = ["router"]
 router = APIRouter()
 Number = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 _A_PAGE = 120
+_NAMES = 300  # that are offered to be merged with; any other can be typed
 
 
 @router.get("/identities")
-def identities(request: Request, desk: Desk, did: str = "") -> Response:
-    """Everybody who has a name."""
-    known = desk.gallery.identities()
-    faces = {each.id: desk.gallery.members(each.id)[:1] for each in known[:500]}
+def identities(request: Request, desk: Desk, did: str = "", start: int = 0, name: str = "") -> Response:
+    """Everybody who has a name, a page at a time."""
+    wanted = name.strip().casefold()
+    known = [each for each in desk.gallery.identities() if wanted in each.name.casefold()]
+    start = max(0, min(start, len(known)))
+    shown = known[start : start + _A_PAGE]
+    faces = {each.id: desk.gallery.members(each.id)[:1] for each in shown}
     return page(
-        request, "identities.html", identities=known, faces=faces, event=said(desk, did), undoable=desk.undoable(), erased=did
-    )
+        request, "identities.html", identities=shown, faces=faces, event=said(desk, did), undoable=desk.undoable(), start=start,
+        total=len(known), step=_A_PAGE, name=name.strip(),
+    )  # fmt: skip
 
 
 @router.post("/identities")
@@ -45,7 +50,7 @@ def identity(request: Request, desk: Desk, number: Number, did: str = "", start:
     start = max(0, min(start, len(members)))
     rows = desk.rows(members[start : start + _A_PAGE])
     rows.sort(key=lambda row: (row.time is None, row.time or 0.0, row.id))
-    others = [each for each in desk.gallery.identities() if each.id != number]
+    others = [each for each in desk.gallery.identities() if each.id != number][:_NAMES]
     return page(
         request, "identity.html", identity=found, rows=rows, rejected=desk.rows(desk.gallery.rejected(number)[:_A_PAGE]),
         others=others, event=said(desk, did), undoable=desk.undoable(), start=start, step=_A_PAGE,
@@ -63,12 +68,11 @@ def rename(desk: Desk, number: Number, form: Form) -> Response:
 @router.post("/identities/{number}/merge")
 def merge(desk: Desk, number: Number, form: Form) -> Response:
     """Somebody else is this person too."""
-    others = numbers(form, "other")
-    if not others:
-        raise UsageError("say with whom: choose another identity.")
-    for each in (number, others[0]):
-        desk.identity(each)
-    _, event = desk.change(lambda gallery: gallery.merge(number, others[0]))
+    desk.identity(number)
+    if not text(form, "other"):
+        raise UsageError("say with whom: give the name or the number of another identity.")
+    other = desk.named(text(form, "other"))
+    _, event = desk.change(lambda gallery: gallery.merge(number, other.id))
     return RedirectResponse(f"/identities/{number}?did={event}", 303)
 
 

@@ -27,6 +27,7 @@ _MOST_PEOPLE = 40
 _LEAST_HEIGHT_PX = 24
 _CONFIDENT = 0.35
 _ALONE = 0.6  # of the picture: one person who fills so much of it is a crop already
+_MOST_ROWS = 1000  # of an identity: the mean of so many vectors does not change with more
 _TRACKS_S = 60.0  # so long a list of tracks may be out of date
 
 
@@ -58,6 +59,7 @@ class Result:
         rows: stored crops that were searched with, by time.
         identity: whom a confirmation goes to; None: to somebody new.
         names: identity -> name.
+        used: how many of `rows` were searched with: all, or of very many as many as are enough, spread evenly.
         took_s: seconds, without waiting for other searches.
     """
 
@@ -67,6 +69,7 @@ class Result:
     rows: list[Sighting]
     identity: Identity | None
     names: dict[int, str]
+    used: int
     took_s: float
 
 
@@ -236,9 +239,10 @@ class Service:
         rejected = gallery.rejected(identity.id) if identity else []
         rows = gallery.sightings(list(dict.fromkeys([*query.like, *members])))
         ids = [row.id for row in rows]
+        used = _spread(rows, _MOST_ROWS)
         vectors = [self._vector(picked)[None] for picked in pictures]
-        if ids:
-            vectors.append(gallery.vectors(ids))
+        if used:
+            vectors.append(gallery.vectors([row.id for row in used]))
         if not vectors:
             raise UsageError(
                 f'"{known[query.identity or 0].name}" has no crops: there is nothing to search with. Send a picture.'
@@ -248,11 +252,12 @@ class Service:
             (hits,) = gallery.search(
                 np.concatenate(vectors), query.k, cameras=query.camera or None, not_cameras=query.not_camera or None,
                 since=query.seconds("since"), until=query.seconds("until"), group=query.group, rerank=query.rerank, as_one=True,
-                without=[*ids, *rejected, *query.hidden], seen=[(row.camera, row.time) for row in rows if row.time is not None],
+                without=[*ids, *rejected, *query.hidden], seen=[(row.camera, row.time) for row in used if row.time is not None],
             )  # fmt: skip
             took_s = time.perf_counter() - began
         rows.sort(key=lambda row: (row.time is None, row.time or 0.0, row.id))
-        return Result(query, hits, pictures, rows, identity, {number: each.name for number, each in known.items()}, took_s)
+        names = {number: each.name for number, each in known.items()}
+        return Result(query, hits, pictures, rows, identity, names, len(used), took_s)
 
     def _whose(self, query: Query, rows: Sequence[Sighting], known: dict[int, Identity]) -> Identity | None:
         """Whom the crops of a query belong to; None where they belong to nobody, or not to one person."""
@@ -283,6 +288,19 @@ class Service:
             NotThereError: there is none of this number.
         """
         return self._whose(Query(identity=number), [], {each.id: each for each in self.gallery.identities()})  # pyright: ignore
+
+    def named(self, given: str) -> Identity:
+        """An identity by its name, or else by its number.
+
+        Raises:
+            NotThereError: there is none.
+        """
+        wanted = " ".join(given.split())
+        known = self.gallery.identities()
+        found = [each for each in known if each.name == wanted] or [each for each in known if str(each.id) == wanted]
+        if not found:
+            raise NotThereError(f"no identity has that name or number ({len(known):,} are known).")
+        return found[0]
 
     # -------------------------------------------------------------------------------------------------------------- tracks
 
@@ -444,6 +462,10 @@ def _chosen(kind: str, people: Sequence[Person], size: tuple[int, int]) -> int |
     if kind == "auto" and people[0].box[2] * people[0].box[3] >= _ALONE * size[0] * size[1]:
         return 0
     return 1
+
+
+def _spread(rows: list[Sighting], most: int) -> list[Sighting]:
+    return rows if len(rows) <= most else [rows[n] for n in np.linspace(0, len(rows) - 1, most).astype(int)]
 
 
 def _free_name(gallery: Gallery) -> str:
