@@ -13,7 +13,6 @@ from passerby.metrics import CONVENTIONS
 from passerby.recipes import load_preset, preset_names, recipe
 from passerby.recipes.baseline import Config, augmentation, learning_rate, model_config
 
-
 OWN = ("house", "house-small", "house-small-scratch")
 ROWS = [name for name in preset_names("baseline") if name not in OWN]
 
