@@ -50,7 +50,7 @@ def cut(truth: np.ndarray, every: int) -> np.ndarray:
 
 def write_boxes(path: Path, rows: np.ndarray) -> Path:
     """A file in MOT format."""
-    lines = (f"{int(f)},{int(t)},{x:.2f},{y:.2f},{w:.2f},{h:.2f},1,-1,-1" for f, t, x, y, w, h in rows[np.argsort(rows[:, 0])])
+    lines = (f"{int(f)},{int(t)},{x:.2f},{y:.2f},{w:.2f},{h:.2f},1,1,1" for f, t, x, y, w, h in rows[np.argsort(rows[:, 0])])
     path.write_text("\n".join(lines) + "\n")
     return path
 
