@@ -16,14 +16,18 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import tempfile
 import zipfile
 import zlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from passerby.configs import merged
 from passerby.datasets import read
+from passerby.points import read_surface
 from passerby.recipes import load_preset
 from passerby.recipes.ognet import Config, train
 from passerby.training import load_history
@@ -38,7 +42,7 @@ WORDS = {
 }  # fmt: skip
 KINDS = {word: kind for kind, words in WORDS.items() for word in words.split()}
 TRAINED, TESTED = ("Scopia", "Scopia & eTeks"), ("Kator Legaz",)
-LEAST = {"train": 4, "test": 3}
+LEAST, POINTS = {"train": 4, "test": 3}, 1024
 
 
 def objects(archive: zipfile.ZipFile) -> list[tuple[str, str, str]]:
@@ -56,8 +60,25 @@ def objects(archive: zipfile.ZipFile) -> list[tuple[str, str, str]]:
     return found
 
 
+def drawn(content: bytes, name: str) -> np.ndarray:
+    """(POINTS, 3) float32 points of a mesh's surface."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name.replace("/", "-")
+        path.write_bytes(content)
+        return read_surface(path, POINTS)[:, :3]
+
+
+def write(target: Path, part: str, clouds: list[np.ndarray], labels: list[int]) -> None:
+    """One half in the layout of ModelNet40's HDF5 files, so that no mesh is parsed again while training."""
+    import h5py
+
+    with h5py.File(target / f"{part}.h5", "w") as file:
+        file["data"], file["label"] = np.stack(clouds), np.array(labels, np.uint8)[:, None]
+    (target / f"{part}_files.txt").write_text(f"{part}.h5\n")
+
+
 def unpack(source: Path, target: Path) -> None:
-    """Write CLASS/{train,test}/*.obj."""
+    """Write the points of all objects."""
     archives = sorted(source.rglob("*.sh3f"))
     if not archives:
         raise SystemExit(f"no .sh3f file below {source}: unpack the Debian package sweethome3d-furniture there")
@@ -71,12 +92,16 @@ def unpack(source: Path, target: Path) -> None:
     half = {author: "train" if author in trained else "test" for *_, author in rows}
     counts = Counter((kind, half[author]) for _, _, kind, author in rows)
     kinds = {kind for _, _, kind, _ in rows if all(counts[kind, part] >= least for part, least in LEAST.items())}
+    numbers, halves = {kind: number for number, kind in enumerate(sorted(kinds))}, {part: ([], []) for part in LEAST}
     for path, model, kind, author in rows:
         if kind in kinds:
             with zipfile.ZipFile(path) as archive:
-                file = target / kind / half[author] / f"{path.stem}-{model.replace('/', '-')}"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(archive.read(model))
+                clouds, labels = halves[half[author]]
+                clouds.append(drawn(archive.read(model), f"{path.stem}-{model}"))
+                labels.append(numbers[kind])
+    target.mkdir(parents=True)
+    for part, (clouds, labels) in halves.items():
+        write(target, part, clouds, labels)
     people = {part: len({a for *_, k, a in rows if half[a] == part and k in kinds}) for part in LEAST}
     print(f"{len(kinds)} classes: " + ", ".join(f"{k} {counts[k, 'train']}+{counts[k, 'test']}" for k in sorted(kinds)))
     print(f"authors: {people['train']} trained on, {people['test']} tested")
@@ -92,16 +117,16 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--unpack-only", action="store_true")
     options = parser.parse_args()
-    meshes = options.work / "meshes"
-    if not meshes.is_dir():
-        unpack(options.source, meshes)
-    data = read("modelnet40", meshes)
+    points = options.work / "points"
+    if not points.is_dir():
+        unpack(options.source, points)
+    data = read("modelnet40", points)
     print(f"{len(data.train)} objects to train on, {len(data.val)} to test")
     if options.unpack_only:
         return
     small = merged(Config(), load_preset("modelnet40-ognet-small").options, "preset modelnet40-ognet-small")
     config = replace(
-        small, first=0, surface=options.points, epochs=options.epochs, batch_size=options.batch, lr=0.1 * options.batch / 32,
+        small, first=options.points, surface=0, epochs=options.epochs, batch_size=options.batch, lr=0.1 * options.batch / 32,
         init_points=options.points * 3 // 4,
     )  # fmt: skip
     run = options.work / "run"
