@@ -94,7 +94,7 @@ def test_a_gallery_is_linked_and_unlinked(make, people):
     gallery.reject(ann, ids[4:6])  # not the one at the gate
     with pytest.raises(UsageError, match="has no thresholds, so from which similarity on"):
         link(gallery)
-    gallery.set_thresholds(Thresholds(0.6, 0.3))
+    gallery.set_thresholds(Thresholds(0.7, 0.5))
     report = link(gallery)
     assert (report.tracks, report.people, report.new, report.across) == (9, 3, 2, 3)
     assert gallery.members(ann) == sorted(ids[:4])

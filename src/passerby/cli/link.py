@@ -25,7 +25,8 @@ class Options:
     gallery: Annotated[str, tyro.conf.Positional]
     """a file, or milvus://host:port/collection"""
     similarity: float | None = None
-    """mean similarity of crops from which on tracks are one person (default: the gallery's threshold for "same")"""
+    """mean similarity of crops from which on tracks are one person (default: the middle between the gallery's thresholds for
+    "same" and "different")"""
     no_time: bool = False
     """go by looks alone"""
     singles: bool = False

@@ -28,7 +28,8 @@ class Linking:
     """How tracks are put together.
 
     Attributes:
-        similarity: mean similarity from which on groups of tracks are one person; None takes the gallery's threshold for "same".
+        similarity: mean similarity from which on groups of tracks are one person; None takes the middle between the gallery's
+            thresholds for "same" and "different": means over many crops vary less than the pairs that these were made of.
         use_time: keep apart what one person cannot have walked; otherwise similarity alone decides.
         handover_s: two tracks of one camera may overlap by so much, because trackers end one late and begin the next early.
         singles: tracks that nothing was linked to become identities too.
@@ -97,7 +98,7 @@ def link(gallery: Gallery, settings: Linking | None = None) -> LinkReport:
                 f"{gallery.url} has no thresholds, so from which similarity on are tracks one person? Give --similarity, or "
                 "calibrate the model and run: passerby gallery set GALLERY --model MODEL"
             )
-        least = gallery.thresholds.same
+        least = (gallery.thresholds.same + gallery.thresholds.different) / 2
     tracks = gallery.tracks()
     owners = _owners(gallery, tracks)
     apart = _rejecting(gallery, tracks, owners)
