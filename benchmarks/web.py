@@ -2,6 +2,7 @@
 
     python benchmarks/web.py load                          # 50 searchers for two minutes on loopback
     python benchmarks/web.py load --seconds 10 --rows 100000 --json FILE
+    python benchmarks/web.py cost                          # CPU time of one answer
     python benchmarks/web.py fuzz --seconds 60             # needs schemathesis: pip install schemathesis
 
 `load` serves a drawn gallery from a process of its own, as `passerby serve` does, with MobileNetV2 as the model (its weights are
@@ -221,6 +222,30 @@ def _memory_mb(process: int) -> int:
     return int(re.findall(r"VmHWM:\s+(\d+)", text)[0]) // 1024
 
 
+def cost(options: argparse.Namespace) -> int:
+    """CPU time of one answer, which other work on the machine changes little."""
+    from starlette.testclient import TestClient
+
+    from passerby.web.app import make_app
+    from passerby.web.opened import OpenGallery
+    from passerby.web.service import Service
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "drawn.gallery"
+        draw_gallery(path, options.rows, 1280, "drawn")
+        service = Service(OpenGallery(str(path)))
+        service.warm()
+        with TestClient(make_app(service, names=["testserver"])) as client:
+            for url in ("/", "/thumbnails/7.jpg", "/search?like=7", "/search?like=7&camera=yard", "/search?like=7&rerank=true"):
+                client.get(url)
+                began = time.process_time()
+                for _ in range(20):
+                    client.get(url)
+                print(f"{url:<30}{50 * (time.process_time() - began):7.1f} ms of CPU")
+        service.opened.close()
+    return 0
+
+
 def fuzz(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "drawn.gallery"
@@ -249,6 +274,8 @@ def main() -> int:
     loading.add_argument("--rows", type=int, default=20_000)
     loading.add_argument("--no-model", action="store_true", help="no pictures are sent")
     loading.add_argument("--json", type=Path)
+    costing = verbs.add_parser("cost")
+    costing.add_argument("--rows", type=int, default=20_000)
     fuzzing = verbs.add_parser("fuzz")
     fuzzing.add_argument("--seconds", type=float, default=60.0)
     fuzzing.add_argument("--examples", type=int, default=200, help="of each operation")
@@ -259,7 +286,7 @@ def main() -> int:
     if options.verb == "serve":
         serve(options.gallery, options.model)
         return 0
-    return load(options) if options.verb == "load" else fuzz(options)
+    return {"load": load, "cost": cost, "fuzz": fuzz}[options.verb](options)
 
 
 if __name__ == "__main__":
