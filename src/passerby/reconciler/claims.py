@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from passerby.errors import UsageError
@@ -54,22 +55,19 @@ class Claim:
         """The numbers that are claimed, by name."""
         return {name: getattr(self, name) for name in CLAIMED if getattr(self, name)}
 
-    def distance(self, numbers: Numbers) -> float:
+    def distance(self, numbers: Numbers, slack: Mapping[str, float] = {}) -> float:
         """Percentage points from the farthest claimed number to the nearest value that would be printed as claimed; 0 fits.
 
         A number that rests on random draws may be three standard errors away, those of the claim's own draws included.
+        Numbers that may be off by `slack` percentage points, by name, give the least distance that the right ones can have.
         """
         apart = []
         spread = dict(zip(CLAIMED, numbers.spread, strict=True))
         for name, text in self.given.items():
             decimals = len(text.partition(".")[2])
-            reach = 0.5 * 10**-decimals + 1e-6 + 100 * _STANDARD_ERRORS * spread[name]
+            reach = 0.5 * 10**-decimals + 1e-6 + 100 * _STANDARD_ERRORS * spread[name] + slack.get(name, 0)
             apart.append(max(abs(100 * getattr(numbers, name) - float(text)) - reach, 0.0))
         return max(apart)
-
-    def apart(self, one: Numbers, other: Numbers) -> float:
-        """Percentage points between two sets of numbers, the largest of those that are claimed."""
-        return max(100 * abs(getattr(one, name) - getattr(other, name)) for name in self.given)
 
     def centre_distance(self, numbers: Numbers) -> float:
         """Percentage points from the farthest claimed number to the claim as written."""

@@ -1,8 +1,8 @@
 """Rankings tried by rough products first: those nowhere near the claim need no exact ones.
 
 What rough products do to numbers is seen on the ranking of the same features by single queries, which is made both ways. A
-ranking is put off where none of its rough numbers comes nearer to the claim than several times the largest difference seen there.
-What is named, and printed, always comes from exact products.
+ranking is put off where each of its settings has a rough number farther from the claim than several times the largest difference
+that was seen there. What is named, and printed, always comes from exact products.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Screen:
     claim: Claim
     features: Mapping[str, QueryGallery]
     when: Screening
-    _reach: dict[str, float] = field(default_factory=dict)
+    _slack: dict[str, dict[str, float]] = field(default_factory=dict)
     _rounded: dict[str, Rounded] = field(default_factory=dict)
     _put_off: list[tuple[float, Callable[[], list[Candidate]]]] = field(default_factory=list)
 
@@ -62,18 +62,20 @@ class Screen:
 
     def knows(self, name: str) -> bool:
         """Whether `learn` was called for these features."""
-        return name in self._reach
+        return name in self._slack
 
     def learn(self, name: str, rough: Sequence[Candidate], exact: Sequence[Candidate]) -> None:
         """See how far rough numbers of some features are from exact ones of the same settings."""
         known = {found.setting: found.numbers for found in exact}
         both = [(found.numbers, known[found.setting]) for found in rough if found.setting in known]  # rough ones may have ties
-        apart = max(self.claim.apart(*numbers) for numbers in both)
-        self._reach[name] = _TIMES * apart + _POINTS
+        self._slack[name] = {
+            number: _TIMES * max(100 * abs(getattr(one, number) - getattr(other, number)) for one, other in both) + _POINTS
+            for number in self.claim.given
+        }
 
     def puts_off(self, name: str, rough: Sequence[Candidate], exactly: Callable[[], list[Candidate]]) -> bool:
         """Whether a ranking is nowhere near the claim; then `exactly` is kept, which scores it."""
-        bound = min((found.distance for found in rough), default=0.0) - self._reach[name]
+        bound = min((self.claim.distance(found.numbers, self._slack[name]) for found in rough), default=0.0)
         if bound > 0:
             self._put_off.append((bound, exactly))
         return bound > 0
