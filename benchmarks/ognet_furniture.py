@@ -131,7 +131,7 @@ def main() -> None:
     )  # fmt: skip
     run = options.work / "run"
     train(config, data, run, resume=(run / "checkpoints").is_dir(), device=options.device, workers=0)
-    last = load_history(run).epochs[-1]
+    last = load_history(run).evaluations[-1]
     largest = max(Counter(record.pid for record in data.val).values()) / len(data.val)
     print(f"right: {1 - last['val_error']:.1%} of objects, {1 - last['val_class_error']:.1%} in the mean over classes; ", end="")
     print(f"the largest class alone has {largest:.1%}")
