@@ -54,8 +54,8 @@ def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr("passerby.load", lambda model=None, **how: Embedder())  # first: the package keeps what it hands out once
     monkeypatch.setattr("passerby.artefact.load", lambda model=None, **how: Embedder())
-    monkeypatch.setattr("passerby.load", lambda model=None, **how: Embedder(), raising=False)
     monkeypatch.chdir(tmp_path)
     with Gallery.open("town.gallery", create=True, model=Model.of(Embedder())) as gallery:
         gallery.add([NewSighting("a", np.array([1, 2, 3]), "yard", NINE), NewSighting("b", np.array([1, 2, 3]), "lobby")])
