@@ -137,7 +137,7 @@ def _of_model(options: Options) -> Embeddings:
         notes.append(f"{len(people & known)} of {len(people)} people were trained on: the threshold is too high for others")
     numbering = Numbering.of(chosen)
     if len(numbering.domains) > 1:
-        notes.append(f"people of {len(numbering.domains)} places stand together: two of different places are easier to tell apart")
+        notes.append(f"people of {len(numbering.domains)} places stand together: two of different places are easily told apart")
     return embed(embedder, chosen, numbering=numbering, meta={"data": data.name, "notes": notes})
 
 

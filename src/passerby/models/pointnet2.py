@@ -52,7 +52,8 @@ class PointNet2(nn.Module):
     def forward(self, xyz: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, 3) metres and (B, N, C) features -> the origin (B, 1, 3) and one vector (B, 1, D)."""
         for number, (points, stage) in enumerate(zip(self.points, self.stages, strict=True)):
-            picks = farthest_points(xyz, points) if number == 0 else torch.arange(points, device=xyz.device).expand(xyz.shape[0], -1)
+            first = torch.arange(points, device=xyz.device).expand(xyz.shape[0], -1)
+            picks = farthest_points(xyz, points) if number == 0 else first
             centres = gather(xyz, picks)
             xyz, h = centres, self._seen(stage, xyz, h, centres)  # pyright: ignore[reportArgumentType]
         origin = torch.zeros(xyz.shape[0], 1, 3, dtype=xyz.dtype, device=xyz.device)
