@@ -123,7 +123,7 @@ class MilvusStore:
         self._append("fact", [name, value])
 
     def _make_rows(self, dim: int) -> str:
-        from pymilvus import DataType
+        from pymilvus import DataType  # pyright: ignore[reportMissingImports]
 
         client = self._engine.client
         name = f"{self._engine.collection}_rows_{self._log.last}"

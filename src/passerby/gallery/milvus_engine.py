@@ -61,7 +61,7 @@ class Engine:
                 f'"milvus://{address}": write milvus://host:port/collection; a collection is named by letters, digits and _.'
             )
         try:
-            from pymilvus import MilvusClient
+            from pymilvus import MilvusClient  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise MissingDependencyError(
                 'a gallery in Milvus needs pymilvus. Install it with: pip install "passerby[milvus]"'
@@ -93,7 +93,7 @@ class Engine:
     @staticmethod
     def _errors() -> tuple[type[Exception], ...]:
         import grpc
-        from pymilvus.exceptions import MilvusException
+        from pymilvus.exceptions import MilvusException  # pyright: ignore[reportMissingImports]
 
         return (MilvusException, grpc.RpcError)
 
@@ -201,7 +201,7 @@ class Log:
     @staticmethod
     def create(engine: Engine, collection: str) -> None:
         """Make the collection."""
-        from pymilvus import DataType
+        from pymilvus import DataType  # pyright: ignore[reportMissingImports]
 
         schema = engine.client.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field("id", DataType.INT64, is_primary=True)
