@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from passerby.embeddings import Embeddings
+from passerby.machine import available_cores
 from passerby.metrics import MARKET1501, evaluate
-from passerby.metrics.retrieval import available_cores
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ def main() -> None:
     parser.add_argument("--towns", type=Path, required=True, help="Street-v1 M")
     parser.add_argument("--model", type=Path, nargs="*", help="artefacts, or exported files; default: the model that ships")
     given = parser.parse_args()
-    networks: dict[str, Embedder | None] = {"ImageNet start": imagenet_start("cpu")}
+    networks: dict[str, Embedder] = {"ImageNet start": imagenet_start("cpu")}
     networks |= {str(path): load(path, device="cpu") for path in given.model or [default_model()]}
     for town in HELD_OUT:
         data = datasets.read("street", given.towns / town)
         ways = {"colour histogram": embed_histograms}
-        ways |= {name: (lambda split, by=by: embed(by, split)) for name, by in networks.items() if by is not None}
+        ways |= {name: (lambda split, by=by: embed(by, split)) for name, by in networks.items()}
         print(f"{town}: {len(data.query)} queries, {len(data.gallery)} gallery images, rendered people")
         for name, by in ways.items():
             scores = evaluate(by(data.query), by(data.gallery))

@@ -24,8 +24,8 @@ import numpy as np
 from evaluate import Size, draw, product, resident_mb, seconds
 
 from passerby.embeddings import Embeddings
+from passerby.machine import available_cores
 from passerby.metrics import evaluate_distances
-from passerby.metrics.retrieval import available_cores
 from passerby.rerank import KReciprocal, evaluate_reranked, predict, rerank_blocks
 
 SIZES = {  # images that are left when junk is dropped

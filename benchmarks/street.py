@@ -31,6 +31,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from passerby.cli.evaluate_real import imagenet_start
+
 HERE = Path(__file__).resolve().parent
 REAL = HERE.parent.parent / "shared" / "data"
 
@@ -82,18 +84,10 @@ def agree(crops: int) -> None:
     print(f"{len(differences)} crops: mean absolute difference of 255 (wanted: below 2) {mean:.3f}, worst crop {worst:.3f}")
 
 
-def histogram(path: Path) -> np.ndarray:
-    """Six stripes of 8x4x4 HSV bins, Hellinger kernel."""
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert("HSV"), np.int32)
-    stripes = np.array_split(pixels, 6)
-    counts = [np.histogramdd(stripe.reshape(-1, 3), (8, 4, 4), ((0, 256),) * 3)[0].ravel() for stripe in stripes]
-    return np.concatenate([np.sqrt(count / count.sum()) for count in counts]).astype(np.float32)
-
-
 def by_histogram(data):
+    """Six-stripe HSV histogram of the whole picture, as filmed."""
+    from passerby.cli.colour_histogram import embed_histograms
     from passerby.embedder import Numbering
-    from passerby.embeddings import Embeddings
     from passerby.metrics import evaluate
 
     numbering = Numbering.of(data.query, data.gallery)
@@ -101,8 +95,7 @@ def by_histogram(data):
     for split in (data.query, data.gallery):
         pids = np.array([numbering.pids[record.domain, record.pid] for record in split])
         camids = np.array([numbering.camids[record.camera] for record in split])
-        names = np.array([str(record.path) for record in split])
-        sides.append(Embeddings(np.stack([histogram(record.path) for record in split]), pids, camids, names))
+        sides.append(replace(embed_histograms(split, balanced=False), pids=pids, camids=camids))
     return evaluate(*sides)
 
 
@@ -148,16 +141,6 @@ def config(seed: int, epochs: int, training: str = "plain"):
     return replace(plain, **TRAININGS[training])
 
 
-def imagenet_embedder():
-    from passerby.embedder import Embedder, EmbeddingRule
-    from passerby.recipes import baseline
-
-    start = config(0, 1)
-    return Embedder(
-        baseline.build_model(start, 2).without_classifier(), baseline.preprocess(start), EmbeddingRule(kind="feature")
-    )
-
-
 def trained(train, run: Path, seed: int, epochs: int, training: str = "plain"):
     """An embedder trained on a split alone."""
     from passerby import artefact
@@ -178,7 +161,7 @@ def halfway(embedder):
 
     from passerby.embedder import Embedder, EmbeddingRule
 
-    start = imagenet_embedder()
+    start = imagenet_start("cpu")
     middle, here = deepcopy(embedder.model), start.model.backbone.state_dict()
     weights = {
         name: 0.5 * (value + here[name]) if value.is_floating_point() else value
@@ -207,7 +190,7 @@ def towns(root: Path, names: Sequence[str], epochs: int, work: Path) -> None:
         print(f"{name}: {len(data.query)} queries, {len(data.gallery)} gallery images")
         rows = {
             "six-stripe HSV histogram": by_histogram(data),
-            "ImageNet MobileNetV2": by_network(data, imagenet_embedder()),
+            "ImageNet MobileNetV2": by_network(data, imagenet_start("cpu")),
             "trained on its own people": by_network(data, models[name]),
             f"trained on {before}": by_network(data, models[before]),
         }
@@ -273,7 +256,7 @@ def real(root: Path, ids: int, views: int, seeds: int, epochs: int, training: st
 
     test, train = real_test(work), some_people(datasets.read("street", root).train, ids, views)
     print(f"real test: {len(test.query)} queries, {len(test.gallery)} gallery images; {len(train)} rendered training images")
-    embedders = {"ImageNet MobileNetV2": imagenet_embedder()}
+    embedders = {"ImageNet MobileNetV2": imagenet_start("cpu")}
     for seed in range(seeds):
         embedder = trained(train, work / f"real-{ids}-{views}-{training}-{seed}", seed, epochs, training)
         embedders |= {

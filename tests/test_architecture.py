@@ -6,7 +6,7 @@ from pathlib import Path
 import passerby
 
 FLOORS = [
-    {"errors", "files", "progress", "torchvision_repair"},
+    {"errors", "files", "machine", "progress", "torchvision_repair"},
     {"configs"},
     {"records", "embeddings"},
     {"metrics"},

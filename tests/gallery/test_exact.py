@@ -71,7 +71,7 @@ def test_several_cores_share_a_scan(monkeypatch: pytest.MonkeyPatch, rows):
     vectors, (query,) = units(random, 900), units(random, 1)
     alone = exact._scanned(vectors, rows, query, 30)
     monkeypatch.setattr(exact, "_ALONE", 0)
-    monkeypatch.setattr(exact, "_cores", lambda: 3)
+    monkeypatch.setattr(exact, "available_cores", lambda: 3)
     shared = exact._scanned(vectors, rows, query, 30)
     assert shared.ids.tolist() == alone.ids.tolist() == by_sorting(vectors, rows, query, 30)[0]
 

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from starlette.datastructures import ImmutableMultiDict, QueryParams
 
 from passerby.errors import UsageError
-from passerby.gallery import Hit, Sighting
+from passerby.gallery import Hit, Sighting, clock
 from passerby.web.query import Query
 from passerby.web.sessions import Sessions
-from passerby.web.strips import clock, strips
+from passerby.web.strips import strips
 from passerby.web.uploads import Person, Upload, Uploads
 
 

@@ -112,13 +112,13 @@ def run(options: Options) -> None:
 
 def _render(options: Options) -> ReidData:
     from passerby import datasets
-    from passerby.cli.street_render import cores
+    from passerby.machine import available_cores
     from passerby.street.folder import Order, read_manifest
     from passerby.street.output import preview, render_set
 
     order = Order(options.town, options.train_people, options.test_people, options.views, options.seed)
     folder = options.out / "data"
-    render_set(order, folder, workers=options.workers or cores())
+    render_set(order, folder, workers=options.workers or available_cores())
     preview(folder, read_manifest(folder))
     return datasets.read("street", folder)
 

@@ -98,6 +98,7 @@ def _halves(options: Options, work: Path) -> ReidData:
 def _rivals(options: Options) -> dict[str, Callable[[Split], Embeddings]]:
     from passerby.artefact import default_model, load
     from passerby.cli.colour_histogram import embed_histograms
+    from passerby.models.weights import find_installed_weights
 
     def by(embedder: Embedder) -> Callable[[Split], Embeddings]:
         from passerby.embedder import Numbering, embed
@@ -108,24 +109,23 @@ def _rivals(options: Options) -> dict[str, Callable[[Split], Embeddings]]:
         return embed_histograms(split, balanced=False)
 
     found: dict[str, Callable[[Split], Embeddings]] = {_HISTOGRAM: plain, _GREY: embed_histograms}
-    start = imagenet_start(options.device)
-    if start is not None:
-        found[_IMAGENET] = by(start)
+    if find_installed_weights("mobilenet_v2") is not None:
+        found[_IMAGENET] = by(imagenet_start(options.device))
     for path in options.model or (default_model(),):
         name = "house model" if not options.model else str(path)
         found[name] = by(load(path, device=options.device))
     return found
 
 
-def imagenet_start(device: str) -> Embedder | None:
-    """MobileNetV2 at 128x64 as it comes from ImageNet, where an installed package has its weights."""
-    from passerby.embedder import Embedder, EmbeddingRule
-    from passerby.models.weights import find_installed_weights
-    from passerby.recipes import baseline, load_preset
+def imagenet_start(device: str) -> Embedder:
+    """MobileNetV2 at 128x64 as it comes from ImageNet.
 
-    if find_installed_weights("mobilenet_v2") is None:
-        return None
+    Raises:
+        ArtefactError: no installed package has its weights.
+    """
     from passerby.configs import merged
+    from passerby.embedder import Embedder, EmbeddingRule
+    from passerby.recipes import baseline, load_preset
     from passerby.training.distributed import resolve_device
 
     config = merged(baseline.Config(), load_preset("house-small").options, "preset house-small")

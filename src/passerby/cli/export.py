@@ -62,10 +62,10 @@ class Options:
 def run(options: Options) -> None:
     """Export, compare and tell."""
     from passerby.artefact import read_description
-    from passerby.cli.street_render import cores
     from passerby.export import Budget, ExportOptions, export
     from passerby.export.forms import check_form
     from passerby.export.probe import probe_set
+    from passerby.machine import available_cores
     from passerby.points import CloudPreprocess
 
     budget = Budget.usual(
@@ -77,7 +77,7 @@ def run(options: Options) -> None:
     points = isinstance(read_description(options.model).preprocess, CloudPreprocess)
     check_form(how.to, how.precision, "points" if points else how.inputs)
     with probe_set(
-        options.probe, options.probe_dataset, points=points, many=options.precision == "int8", workers=cores()
+        options.probe, options.probe_dataset, points=points, many=options.precision == "int8", workers=available_cores()
     ) as probe:
         made = export(options.model, probe, how, options.out)
     _tell(made)

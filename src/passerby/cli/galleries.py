@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from passerby.errors import UsageError, nearest
@@ -12,7 +11,7 @@ from passerby.errors import UsageError, nearest
 if TYPE_CHECKING:
     from passerby.gallery import Gallery
 
-__all__ = ["clock", "identity_of", "seconds_of", "table"]
+__all__ = ["identity_of", "seconds_of", "table"]
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -44,11 +43,6 @@ def seconds_of(text: str, flag: str) -> float:
     if not found:
         raise UsageError(f'{flag} is "{text}": a span of time is written like 30d, 12h, 2w, 90min or 45s.')
     return float(found[1]) * _UNITS[found[2]]
-
-
-def clock(time: float | None) -> str:
-    """A point in time for people, UTC; a dash where unknown."""
-    return "-" if time is None else datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:

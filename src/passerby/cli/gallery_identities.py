@@ -8,8 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import clock, identity_of, table
+from passerby.cli.galleries import identity_of, table
 from passerby.files import write_json
+from passerby.gallery.rows import clock
 
 __all__ = ["Options", "run"]
 

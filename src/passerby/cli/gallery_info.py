@@ -8,8 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import clock, table
+from passerby.cli.galleries import table
 from passerby.files import write_json
+from passerby.gallery.rows import clock
 
 __all__ = ["Options", "run"]
 

@@ -62,11 +62,11 @@ class Options:
 
 def run(options: Options) -> None:
     """Lift, and say what became of the images."""
-    from passerby.cli.street_render import cores
     from passerby.datasets.walking import files_below
     from passerby.lifting.opening import LifterOptions
     from passerby.lifting.preview import write_sheet
     from passerby.lifting.tree import FAILURES, LiftSettings, lift_folder
+    from passerby.machine import available_cores
 
     if options.workers < 0:
         raise UsageError(f"--workers is {options.workers}: give how many processes should work, or 0 for one a core.")
@@ -87,7 +87,7 @@ def run(options: Options) -> None:
         options.out,
         settings,
         dataset=options.dataset,
-        workers=options.workers or cores(),
+        workers=options.workers or available_cores(),
         limit=options.limit,
     )
     kept = f" ({report.kept} were there)" if report.kept else ""

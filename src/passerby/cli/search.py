@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from passerby.cli.galleries import clock, identity_of, table
+from passerby.cli.galleries import identity_of, table
 from passerby.cli.moments import moment
 from passerby.errors import DataError, UsageError, listing
+from passerby.gallery.rows import clock
 
 if TYPE_CHECKING:
     from PIL import Image

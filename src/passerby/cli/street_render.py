@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from passerby.errors import UsageError
 from passerby.files import write_json
+from passerby.machine import available_cores
 from passerby.street.folder import Order, read_manifest
 from passerby.street.output import Rendered, preview, render_set
 
-__all__ = ["Options", "cores", "run", "size_of"]
+__all__ = ["Options", "run", "size_of"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Render, and say what was made."""
-    workers = options.workers or cores()
+    workers = options.workers or available_cores()
     if options.benchmark and options.population:
         raise UsageError("--benchmark and --population were both given: render one, then the other, into folders of their own.")
     if options.benchmark:
@@ -73,11 +73,6 @@ def run(options: Options) -> None:
         print("Drawn with numba: OpenGL is not there or has no GPU here. Both draw the same pictures, within 2/255.")
     if options.json is not None:
         write_json(options.json, [{**asdict(made), "folder": str(made.folder)} for made in done])
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _benchmark(options: Options, workers: int) -> list[Rendered]:

@@ -4,7 +4,19 @@
 """
 
 from passerby.gallery.gallery import Gallery
-from passerby.gallery.rows import Event, Hit, Identity, Model, NewSighting, Sighting, Thresholds, Track
+from passerby.gallery.rows import Event, Hit, Identity, Model, NewSighting, Sighting, Thresholds, Track, clock
 from passerby.gallery.transitions import Transitions
 
-__all__ = ["Event", "Gallery", "Hit", "Identity", "Model", "NewSighting", "Sighting", "Thresholds", "Track", "Transitions"]
+__all__ = [
+    "Event",
+    "Gallery",
+    "Hit",
+    "Identity",
+    "Model",
+    "NewSighting",
+    "Sighting",
+    "Thresholds",
+    "Track",
+    "Transitions",
+    "clock",
+]

@@ -7,7 +7,6 @@ product is taken in bf16, and whatever its rounding cannot exclude is computed a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -17,6 +16,7 @@ import numpy as np
 
 from passerby.errors import UsageError
 from passerby.gallery.store import Found
+from passerby.machine import available_cores
 
 __all__ = ["BF16_ERROR", "Way", "most_similar"]
 
@@ -86,14 +86,9 @@ def _bf16_is_fast() -> bool:
     return bf16_is_fast(torch.device("cpu"))
 
 
-@cache
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _shared(work: Callable[[int, int], int], count: int) -> list[int]:
     """``work(start, stop)`` of slices of `count` items, one a core. Numba's own threads must not be entered from several."""
-    ends = np.linspace(0, count, min(_cores(), count) + 1).astype(int).tolist()
+    ends = np.linspace(0, count, min(available_cores(), count) + 1).astype(int).tolist()
     if len(ends) == 2:
         return [work(0, count)]
     return list(_threads().map(work, ends[:-1], ends[1:]))
@@ -101,7 +96,7 @@ def _shared(work: Callable[[int, int], int], count: int) -> list[int]:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), thread_name_prefix="search")
+    return ThreadPoolExecutor(available_cores(), thread_name_prefix="search")
 
 
 def _found(position: np.ndarray, similar: np.ndarray, k: int) -> Found:

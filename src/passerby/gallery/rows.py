@@ -6,16 +6,27 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from passerby.errors import GalleryError, UsageError
 
-__all__ = ["Event", "Hit", "Identity", "Model", "NewSighting", "Sighting", "Thresholds", "Track", "Word"]
+__all__ = ["Event", "Hit", "Identity", "Model", "NewSighting", "Sighting", "Thresholds", "Track", "Word", "clock"]
 
 Word: TypeAlias = Literal["same", "unsure", "different"]
 Box: TypeAlias = tuple[float, float, float, float]
+
+
+def clock(time: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Seconds since 1970 as a point in time for people, UTC; a dash where unknown, the seconds where no calendar reaches."""
+    if time is None:
+        return "-"
+    try:
+        return datetime.fromtimestamp(time, timezone.utc).strftime(form)
+    except (OverflowError, ValueError, OSError):
+        return f"{time:.0f} s"
 
 
 @dataclass(frozen=True)

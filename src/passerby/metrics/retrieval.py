@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError
+from passerby.machine import available_cores
 from passerby.metrics.ceiling import BLOCK_ROWS, block_rows
 from passerby.metrics.conventions import MARKET1501, Convention
 from passerby.metrics.counting import Counter, Kernel, Ranks, choose_kernel
@@ -227,11 +227,6 @@ class _Found(NamedTuple):
         self.ap[rows][valid] = precision_at_hits(np.ones_like(ranks[valid]), ranks[valid], rule).mean(axis=1)
         self.inp[rows][valid] = (1 / ranks[valid]).mean(axis=1)
         self.first_rank[rows] = ranks
-
-
-def available_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_arguments(max_rank: int, memory_mb: float, threads: int | None) -> None:

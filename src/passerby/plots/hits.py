@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from passerby.gallery.rows import clock
 from passerby.plots.style import FAINT, INK, RIGHT, WRONG, look, save_figure
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def plot_hits(
 
 def _where(hit: Hit) -> str:
     when = hit.sighting.time
-    clock = "" if when is None else datetime.fromtimestamp(when, timezone.utc).strftime("%m-%d %H:%M:%S")
-    return f"{_short(hit.sighting.camera, 18)}\n{clock}"
+    return f"{_short(hit.sighting.camera, 18)}\n{'' if when is None else clock(when, '%m-%d %H:%M:%S')}"
 
 
 def _short(text: str, most: int) -> str:

@@ -12,8 +12,9 @@ import numpy as np
 
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, MissingDependencyError, UsageError, nearest
+from passerby.machine import available_cores
 from passerby.metrics.counting import Kernel
-from passerby.metrics.retrieval import available_cores, limited
+from passerby.metrics.retrieval import limited
 
 __all__ = ["Distance", "Dots", "Joined", "Workers", "in_strips", "row_blocks"]
 

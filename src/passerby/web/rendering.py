@@ -10,8 +10,7 @@ from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from passerby.gallery import Hit
-from passerby.web.strips import clock
+from passerby.gallery import Hit, clock
 
 __all__ = ["page"]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
-from passerby.gallery import Hit, Sighting
+from passerby.gallery import Hit, Sighting, clock
 
-__all__ = ["Mark", "Strip", "Strips", "clock", "strips"]
+__all__ = ["Mark", "Strip", "Strips", "strips"]
 
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000)
 _EDGE = 3.0  # percent that stay free at both ends
@@ -41,16 +40,6 @@ class Strips:
     ticks: tuple[tuple[float, str], ...]
     day: str
     untimed: int
-
-
-def clock(time: float | None) -> str:
-    """A point in time for people, UTC; a dash where unknown."""
-    if time is None:
-        return "-"
-    try:
-        return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return f"{time:.0f} s"
 
 
 def strips(hits: Sequence[Hit], rows: Sequence[Sighting]) -> Strips | None:
