@@ -157,6 +157,28 @@ def test_tracks_by_start_with_their_best_crop(make, people):
     assert gallery.tracks("yard") == [tracks[1], tracks[3]]
 
 
+def test_rows_are_listed_a_part_at_a_time(make, people):
+    gallery = make()
+    rows = [*people.walk([1, 2]), *(people.row(f"alone {n}", 3, "yard") for n in range(5)), people.row("by the gate", 3, "gate")]
+    ids = sorted(gallery.add(rows))
+    ann = gallery.create_identity("Ann", ids[:1])
+
+    def parts(size: int, **which) -> list:
+        found, after = [], 0
+        while part := gallery.listed(after, size, **which):
+            assert len(part) <= size
+            found, after = [*found, *part], part[-1].id
+        return found
+
+    every = parts(4)
+    assert [row.id for row in every] == ids and every == gallery.sightings(ids) and every[0].identity == ann
+    assert {row.key for row in parts(2, alone=True)} == {row.key for row in rows[8:]}
+    assert {row.key for row in parts(3, alone=True, camera="yard")} == {row.key for row in rows[8:13]}
+    assert {row.key for row in parts(50, camera="gate")} == {"by the gate"} and gallery.listed(camera="cellar") == []
+    with pytest.raises(UsageError, match="limit is 0: how many rows"):
+        gallery.listed(limit=0)
+
+
 def test_identities_change_and_are_taken_back(make, people):
     gallery = make()
     ids = gallery.add(people.walk([1, 2, 3]))

@@ -8,7 +8,6 @@ product is taken in bf16, and whatever its rounding cannot exclude is computed a
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Literal
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from passerby.errors import UsageError
 from passerby.gallery.store import Found
-from passerby.machine import available_cores
+from passerby.machine import available_cores, in_threads
 
 __all__ = ["BF16_ERROR", "Way", "most_similar"]
 
@@ -88,15 +87,7 @@ def _bf16_is_fast() -> bool:
 
 def _shared(work: Callable[[int, int], int], count: int) -> list[int]:
     """``work(start, stop)`` of slices of `count` items, one a core. Numba's own threads must not be entered from several."""
-    ends = np.linspace(0, count, min(available_cores(), count) + 1).astype(int).tolist()
-    if len(ends) == 2:
-        return [work(0, count)]
-    return list(_threads().map(work, ends[:-1], ends[1:]))
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(available_cores(), thread_name_prefix="search")
+    return in_threads(work, np.linspace(0, count, min(available_cores(), count) + 1).astype(int).tolist())
 
 
 def _found(position: np.ndarray, similar: np.ndarray, k: int) -> Found:

@@ -203,6 +203,24 @@ class Gallery:
         """All tracks, or those of one camera, by start."""
         return self._store.tracks(camera)
 
+    def listed(self, after: int = 0, limit: int = 100, *, camera: str | None = None, alone: bool = False) -> list[Sighting]:
+        """Rows by rising id, a part at a time: the id of the last one is where the next part begins.
+
+        In a file ids rise as rows were added; other stores have an order of their own, which stays as it is too.
+
+        Args:
+            after: only rows with larger ids.
+            limit: rows at most, 1 or more.
+            camera: only there.
+            alone: only rows that belong to no track; see `tracks` for the others.
+
+        Raises:
+            UsageError: a limit below 1.
+        """
+        if limit < 1:
+            raise UsageError(f"limit is {limit}: how many rows are wanted? 1 or more.")
+        return self._store.listed(after, limit, camera, alone)
+
     def cameras(self) -> list[str]:
         """The names of all cameras, sorted."""
         return self._store.cameras()

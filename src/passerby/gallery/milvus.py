@@ -249,6 +249,15 @@ class MilvusStore:
             (row["camera"], row["track"][1:], row["id"], _known(row["time"]), _known(row["quality"])) for row in rows
         )
 
+    def listed(self, after: int, limit: int, camera: str | None, alone: bool) -> list[Sighting]:
+        where = [f"id > {int(after)}", *(['track == ""'] if alone else []), *([] if camera is None else [f"camera == {_text(camera)}"])]
+        owner, found = self._refresh(False).owner, []
+        for rows in self._read(" and ".join(where), _FIELDS):
+            found += [_sighting(row, owner.get(row["id"])) for row in rows]
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
     def older_than(self, time: float) -> list[int]:
         where = f"time > {_UNKNOWN} and time < {time!r}"
         return [row["id"] for rows in self._read(where, ["id"]) for row in rows]

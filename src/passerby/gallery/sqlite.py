@@ -183,6 +183,12 @@ class SQLiteStore(SQLiteIdentities):
         )
         return made_tracks(self._db.rows(question, () if camera is None else (camera,)))
 
+    def listed(self, after: int, limit: int, camera: str | None, alone: bool) -> list[Sighting]:
+        only = ("AND s.track IS NULL " if alone else "") + ("" if camera is None else "AND c.name = ? ")
+        named = () if camera is None else (camera,)
+        rows = self._db.rows(f"{_SIGHTING}WHERE s.id > ? {only}ORDER BY s.id LIMIT ?", (int(after), *named, int(limit)))
+        return [_sighting(row) for row in rows]
+
     def older_than(self, time: float) -> list[int]:
         return [id for (id,) in self._db.rows("SELECT id FROM sighting WHERE time < ? ORDER BY id", (time,))]
 

@@ -158,6 +158,10 @@ class Store(Protocol):
         """By start, then camera and name."""
         ...
 
+    def listed(self, after: int, limit: int, camera: str | None, alone: bool) -> list[Sighting]:
+        """At most `limit` rows with ids above `after`, rising; with `alone` only those of no track."""
+        ...
+
     def older_than(self, time: float) -> list[int]:
         """Ids of rows with a time before `time`."""
         ...
