@@ -72,6 +72,7 @@ def draw_gallery(path: Path, rows: int, dim: int, fingerprint: str) -> None:
 def serve(path: Path, model: bool) -> None:
     """The server's process."""
     from passerby.web import serving
+    from passerby.web.looking import Looking
     from passerby.web.opened import OpenGallery
     from passerby.web.service import Service
 
@@ -85,7 +86,7 @@ def serve(path: Path, model: bool) -> None:
         embedder = Embedder(build_model(ModelConfig("mobilenet_v2", (128, 64), head="bnneck")), Preprocess((128, 64)))
         detector = open_detector()
     opened = OpenGallery(str(path))
-    serving.serve(Service(opened, embedder, detector), "127.0.0.1", 0)
+    serving.serve(Service(opened, Looking(embedder, detector)), "127.0.0.1", 0)
 
 
 class Searcher:

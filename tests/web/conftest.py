@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from passerby.gallery import Gallery, Model, NewSighting, Thresholds
 from passerby.video.boxes import Boxes
 from passerby.web.app import make_app
+from passerby.web.looking import Looking
 from passerby.web.opened import OpenGallery
 from passerby.web.service import Service
 
@@ -74,7 +75,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def service(path: Path) -> Iterator[Service]:
     opened = OpenGallery(str(path))
-    yield Service(opened, mean_colours, bright_halves)
+    yield Service(opened, Looking(mean_colours, bright_halves))
     opened.close()
 
 

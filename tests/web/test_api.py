@@ -26,10 +26,19 @@ def test_a_picture_is_sent_and_searched_with(api: TestClient, service: Service):
     held = sent.json()
     assert held["chosen"] is None and [each["person"] for each in held["people"]] == [0, 1, 2]
     found = api.get("/api/v1/search", params={"picture": held["people"][2]["query"], "k": 3, "camera": ["yard", "gate"]}).json()
-    assert [service.rows([hit["sighting"]["id"]])[0].key[0] for hit in found["hits"][:2]] == ["3", "3"]
+    assert [service.holdings.rows([hit["sighting"]["id"]])[0].key[0] for hit in found["hits"][:2]] == ["3", "3"]
     assert found["hits"][0]["word"] == "same" and found["identity"] is None and found["hits"][0]["similarity"] > 0.98
     crop = api.post("/api/v1/pictures", files={"picture": picture(COATS[0])}, data={"kind": "crop"}).json()
     assert crop["chosen"] == 0 and api.get("/api/v1/search", params={"picture": crop["picture"]}).status_code == 200
+
+
+def test_stored_crops_are_listed_a_part_at_a_time(api: TestClient):
+    def numbers(**which: str | int) -> list[int]:
+        return [row["id"] for row in api.get("/api/v1/sightings", params=which).json()]
+
+    assert numbers(count=3) == [1, 2, 3] and numbers(after=3, count=2) == [4, 5]
+    assert numbers(alone=True) == [37] and len(numbers(camera="gate")) == 12 and numbers(after=37) == []
+    assert api.get("/api/v1/sightings", params={"camera": "cellar"}).status_code == 404
 
 
 def test_identities_from_their_making_to_their_erasing(api: TestClient, service: Service):
@@ -99,7 +108,7 @@ def test_a_text_that_is_no_text_is_refused_without_being_repeated(api: TestClien
 
 def test_the_description_names_every_path_with_its_answers(api: TestClient):
     described = api.get("/api/v1/openapi.json").json()
-    assert len(described["paths"]) == 15 and all(path.startswith("/api/v1/") for path in described["paths"])
+    assert len(described["paths"]) == 16 and all(path.startswith("/api/v1/") for path in described["paths"])
     for methods in described["paths"].values():
         for method, facts in methods.items():
             assert facts["description"] and {"400", "404", "422", "503"} <= set(facts["responses"])

@@ -89,7 +89,7 @@ def test_from_a_picture_to_an_erased_person(chromium: Any, address: str, service
     page.locator(".told", has_text="Reject").wait_for()  # no script of ours: the page's policy forbids it
     assert len(service.gallery.rejected(1)) == 3
     page.keyboard.press("u")
-    page.locator(".told", has_text="Undo").wait_for()  # no script of ours: the page's policy forbids it
+    page.locator(".told", has_text="Undo:").wait_for()  # no script of ours: the page's policy forbids it
     assert not service.gallery.rejected(1)
 
     page.click("h1 a")

@@ -163,7 +163,7 @@ def test_after_signing_in_one_stays_here(make_browser, to: str):
 
 
 def test_more_than_is_taken_is_refused_whether_its_length_is_told_or_not(browser: Browser, service: Service):
-    limit = service.limits.bytes
+    limit = service.looking.limits.bytes
     refused = browser.upload(bytes(limit + 100_000))
     assert refused.status_code == 413 and "more was sent than is taken" in refused.text
     assert browser.post("/confirm", content=b"x" * 300_000).status_code == 413

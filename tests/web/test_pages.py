@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.gallery import Gallery
+from passerby.gallery import Gallery, NewSighting
 from passerby.web.service import Service
 
 from .conftest import CAMERAS, COATS, Browser, hits_of, picture, text_of
@@ -14,7 +14,7 @@ from .conftest import CAMERAS, COATS, Browser, hits_of, picture, text_of
 
 def coat(service: Service, id: int) -> int:
     """Whose crop it is."""
-    return int(service.rows([id])[0].key.partition("-")[0]) if service.rows([id])[0].key != "alone" else -1
+    return int(service.holdings.rows([id])[0].key.partition("-")[0]) if service.holdings.rows([id])[0].key != "alone" else -1
 
 
 def test_home_says_what_the_gallery_holds(browser: Browser):
@@ -27,7 +27,7 @@ def test_a_stored_crop_finds_the_same_person_elsewhere_first(browser: Browser, s
     page = browser.get("/search", params={"like": 1})
     found = hits_of(page)
     assert [coat(service, id) for id in found[:2]] == [0, 0] and len(found) == 12
-    assert [service.rows([id])[0].camera for id in found[:2]] != ["gate", "gate"]
+    assert [service.holdings.rows([id])[0].camera for id in found[:2]] != ["gate", "gate"]
     assert "same" in text_of(page) and "different" in text_of(page) and "the way takes 5e+03 s" in text_of(page)
 
 
@@ -77,7 +77,7 @@ def test_one_person_who_fills_the_picture_needs_no_picking(browser: Browser):
 def test_filters_of_camera_and_time_and_their_opposites(browser: Browser, service: Service):
     def cameras(**given) -> set[str]:
         page = browser.get("/search", params={"like": 1, "group": "row", "k": 100, **given})
-        return {service.rows([id])[0].camera for id in hits_of(page)}
+        return {service.holdings.rows([id])[0].camera for id in hits_of(page)}
 
     assert cameras() == {"gate", "lobby", "yard"}
     assert cameras(camera=["yard", "lobby"]) == {"yard", "lobby"}
@@ -175,6 +175,28 @@ def test_all_tracks_and_lone_crops_can_be_looked_through(browser: Browser):
     assert "no such camera" in text_of(browser.get("/crops", params={"camera": "cellar"}))
 
 
+def test_many_crops_without_a_track_are_all_shown(browser: Browser, service: Service, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("passerby.web.holdings._STRIDE", 7)
+    cameras = ["attic" if n % 3 else "yard" for n in range(120)]
+    added = service.gallery.add([NewSighting(f"lone {n}", np.full(3, 0.1), camera) for n, camera in enumerate(cameras)])
+    found, url = [], "/crops"
+    while url:
+        page = browser.get(url)
+        assert "133 tracks and crops" in text_of(page) and page.text.count("data-card>") <= 48
+        found += [int(id) for id in re.findall(r"data-card.*?/thumbnails/(\d+)\.jpg", page.text, flags=re.DOTALL)]
+        later = re.search(r'rel="next" href="([^"]+)"', page.text)
+        url = later and later[1].replace("&amp;", "&")
+    assert found[13:] == added and len(found) == 133  # twelve tracks, one crop of before
+    assert service.holdings.alone(100, 50) == service.gallery.sightings(added[99:])  # from the middle, and once more
+    in_attic = [id for id in added if cameras[id - added[0]] == "attic"]
+    assert service.holdings.alone(60, 50, "attic") == service.gallery.sightings(in_attic)[60:]
+    attic = browser.get("/crops", params={"camera": "attic", "start": 48})
+    assert attic.text.count("data-card>") == 32 and "Later" not in attic.text and "Tracks by time" in text_of(attic)
+    assert service.holdings.alone(121, 5) == [] and service.holdings.alone(10**12, 5) == []
+    service.gallery.erase_sightings(added[:60])
+    assert [row.id for row in service.holdings.alone(1, 3)] == added[60:63]
+
+
 def test_thumbnails_come_by_number_only(browser: Browser):
     assert browser.get("/thumbnails/1.jpg").content.startswith(b"\xff\xd8\xff")
     assert browser.get("/thumbnails/37.jpg").headers["content-type"] == "image/svg+xml"  # none was kept
@@ -249,7 +271,7 @@ def test_searches_that_cannot_be_are_refused_in_one_line(browser: Browser, servi
 
 
 def test_without_a_model_pictures_are_off_and_crops_still_found(service: Service, make_browser):
-    service.embedder = None
+    service.looking.embedder = None
     with make_browser() as client:
         assert "Searching by pictures is off" in text_of(client.get("/"))
         assert "is off" in text_of(client.upload(picture(COATS[0])))
@@ -257,7 +279,7 @@ def test_without_a_model_pictures_are_off_and_crops_still_found(service: Service
 
 
 def test_without_a_detector_a_picture_is_a_crop(service: Service, make_browser):
-    service.detector = None
+    service.looking.detector = None
     with make_browser() as client:
         assert client.upload(two_people(COATS[0], COATS[1]), follow=False).headers["location"].endswith(".0")
         assert "nobody can be found" in text_of(client.upload(picture(COATS[0]), kind="picture"))
@@ -265,14 +287,14 @@ def test_without_a_detector_a_picture_is_a_crop(service: Service, make_browser):
 
 def test_a_model_with_camera_statistics_is_told_the_camera(service: Service, make_browser):
     asked: list[str | None] = []
-    plain = service.embedder
+    plain = service.looking.embedder
     assert plain is not None
 
     def embed(pictures, camera):
         asked.append(camera)
         return plain(pictures)
 
-    service.embedder, service.cameras = embed, ("gate", "lobby")
+    service.looking.embedder, service.looking.cameras = embed, ("gate", "lobby")
     with make_browser() as client:
         assert "Taken by" in text_of(client.get("/"))
         assert "whose picture it is" in text_of(client.upload(picture(COATS[0]), kind="crop"))

@@ -47,6 +47,7 @@ def run(options: Options) -> None:
     """Check, open, serve."""
     try:
         from passerby.web import serving
+        from passerby.web.looking import Looking
         from passerby.web.opened import OpenGallery
         from passerby.web.service import Service
     except ImportError as error:
@@ -61,7 +62,7 @@ def run(options: Options) -> None:
         cameras = getattr(embedder, "cameras", None)
         needed = () if cameras is None or embedder.camera_agnostic else tuple(cameras.cameras)
         detector = _detector(options) if embedder is not None else None
-        service = Service(opened, embedder, detector, needed)
+        service = Service(opened, Looking(embedder, detector, needed))
         serving.serve(service, options.host, options.port, token, options.names)
     finally:
         opened.close()

@@ -13,8 +13,9 @@ from starlette.responses import Response
 from passerby.gallery import Gallery
 from passerby.web.asking import Desk
 from passerby.web.guard import API_HEADER
+from passerby.web.holdings import NotThereError
 from passerby.web.query import LARGEST_ID, Query, camera_name
-from passerby.web.service import NotThereError, Service
+from passerby.web.service import Service
 from passerby.web.shapes import (
     Done,
     EventShape,
@@ -68,7 +69,8 @@ def facts(desk: Desk) -> GalleryFacts:
     return GalleryFacts(
         crops=len(gallery), identities=len(gallery.identities()), cameras=gallery.cameras(), first=moment(first),
         last=moment(last), model=gallery.model.name, dim=gallery.model.dim, same=limits and limits.same,
-        different=limits and limits.different, pictures=desk.embedder is not None, finds_people=desk.detector is not None,
+        different=limits and limits.different,
+        pictures=desk.looking.embedder is not None, finds_people=desk.looking.detector is not None,
     )  # fmt: skip
 
 
@@ -82,19 +84,33 @@ def tracks(
     """Tracks by time, a part of them."""
     if camera is not None and camera not in desk.gallery.cameras():
         raise NotThereError("no such camera in this gallery.")
-    return [TrackShape.of(track) for track in desk.tracks(camera)[start : start + count]]
+    return [TrackShape.of(track) for track in desk.holdings.tracks(camera)[start : start + count]]
+
+
+@router.get("/sightings")
+def sightings(
+    desk: Desk,
+    camera: Annotated[camera_name | None, InAddress()] = None,
+    after: Annotated[int, InAddress(ge=0, le=LARGEST_ID, description="the last number of the part before")] = 0,
+    count: Annotated[int, InAddress(ge=1, le=500)] = 100,
+    alone: Annotated[bool, InAddress(description="only crops that belong to no track")] = False,
+) -> list[SightingShape]:
+    """Stored crops by rising number, a part of them."""
+    if camera is not None and camera not in desk.gallery.cameras():
+        raise NotThereError("no such camera in this gallery.")
+    return [SightingShape.of(row) for row in desk.gallery.listed(after, count, camera=camera, alone=alone)]
 
 
 @router.get("/sightings/{number}")
 def sighting(desk: Desk, number: Number) -> SightingShape:
     """A stored crop."""
-    return SightingShape.of(desk.rows([number])[0])
+    return SightingShape.of(desk.holdings.rows([number])[0])
 
 
 @router.get("/sightings/{number}/thumbnail", response_class=Response, responses=_JPEG)
 def thumbnail(desk: Desk, number: Number) -> Response:
     """A stored crop as a picture."""
-    (row,) = desk.rows([number])
+    (row,) = desk.holdings.rows([number])
     kept = desk.gallery.thumbnail(row.id)
     if kept is None:
         raise NotThereError("no picture was kept of this crop.")
@@ -109,7 +125,7 @@ def send_picture(
     of_camera: Annotated[str | None, Form(description="whose picture it is, for a model with statistics of cameras")] = None,
 ) -> PictureShape:
     """Send a picture to search with: JPEG, PNG or WebP. It is held in memory for a while."""
-    return PictureShape.of(desk.look(picture.file.read(desk.limits.bytes + 1), kind, of_camera or None))
+    return PictureShape.of(desk.looking.take(picture.file.read(desk.looking.limits.bytes + 1), kind, of_camera or None))
 
 
 @router.get("/search")
@@ -127,15 +143,15 @@ def identities(desk: Desk) -> list[IdentityShape]:
 @router.post("/identities", status_code=201, dependencies=[_HEADER])
 def create(desk: Desk, new: NewIdentity) -> Done:
     """A new identity of these crops, which leave the one that they had."""
-    ids = desk.whole(new.crops) if new.whole_tracks else [row.id for row in desk.rows(new.crops)]
-    number, event = desk.change(lambda gallery: gallery.create_identity(new.name, ids))
+    ids = desk.holdings.whole(new.crops) if new.whole_tracks else [row.id for row in desk.holdings.rows(new.crops)]
+    number, event = desk.deciding.change(lambda gallery: gallery.create_identity(new.name, ids))
     return Done(identity=number, event=event)
 
 
 @router.get("/identities/{number}")
 def identity(desk: Desk, number: Number) -> IdentityShape:
     """One identity."""
-    return IdentityShape.of(desk.identity(number))
+    return IdentityShape.of(desk.holdings.identity(number))
 
 
 @router.get("/identities/{number}/sightings")
@@ -146,7 +162,10 @@ def members(
     count: Annotated[int, InAddress(ge=1, le=500)] = 100,
 ) -> list[SightingShape]:
     """Its crops, a part of them."""
-    return [SightingShape.of(row) for row in desk.rows(desk.gallery.members(desk.identity(number).id)[start : start + count])]
+    return [
+        SightingShape.of(row)
+        for row in desk.holdings.rows(desk.gallery.members(desk.holdings.identity(number).id)[start : start + count])
+    ]
 
 
 @router.post("/identities/{number}/confirm", dependencies=[_HEADER])
@@ -162,17 +181,17 @@ def reject(desk: Desk, number: Number, judged: Judged) -> Done:
 
 
 def _judge(desk: Service, number: int, judged: Judged, say: Callable[[Gallery, int, Sequence[int]], None]) -> Done:
-    desk.identity(number)
-    ids = desk.whole(judged.crops) if judged.whole_tracks else [row.id for row in desk.rows(judged.crops)]
-    _, event = desk.change(lambda gallery: say(gallery, number, ids))
+    desk.holdings.identity(number)
+    ids = desk.holdings.whole(judged.crops) if judged.whole_tracks else [row.id for row in desk.holdings.rows(judged.crops)]
+    _, event = desk.deciding.change(lambda gallery: say(gallery, number, ids))
     return Done(identity=number, event=event)
 
 
 @router.patch("/identities/{number}", dependencies=[_HEADER])
 def rename(desk: Desk, number: Number, naming: Naming) -> Done:
     """Another name."""
-    desk.identity(number)
-    _, event = desk.change(lambda gallery: gallery.rename(number, naming.name))
+    desk.holdings.identity(number)
+    _, event = desk.deciding.change(lambda gallery: gallery.rename(number, naming.name))
     return Done(identity=number, event=event)
 
 
@@ -180,16 +199,16 @@ def rename(desk: Desk, number: Number, naming: Naming) -> Done:
 def merge(desk: Desk, number: Number, merging: MergeWith) -> Done:
     """Another identity is the same person: its crops come here, and it is gone."""
     for each in (number, merging.other):
-        desk.identity(each)
-    _, event = desk.change(lambda gallery: gallery.merge(number, merging.other))
+        desk.holdings.identity(each)
+    _, event = desk.deciding.change(lambda gallery: gallery.merge(number, merging.other))
     return Done(identity=number, event=event)
 
 
 @router.post("/identities/{number}/split", status_code=201, dependencies=[_HEADER])
 def split(desk: Desk, number: Number, splitting: Split) -> Done:
     """Some of its crops are another person; the answer has the number of that one."""
-    desk.identity(number)
-    fresh, event = desk.change(lambda gallery: gallery.split(number, splitting.crops, splitting.name))
+    desk.holdings.identity(number)
+    fresh, event = desk.deciding.change(lambda gallery: gallery.split(number, splitting.crops, splitting.name))
     return Done(identity=fresh, event=event)
 
 
@@ -198,7 +217,7 @@ def erase(
     desk: Desk, number: Number, name: Annotated[str, InAddress(max_length=300, description="its name, to confirm")]
 ) -> Done:
     """Erase a person for good: crops, vectors, name, out of the store's files too."""
-    return Done(identity=number, erased=desk.erase(number, name))
+    return Done(identity=number, erased=desk.deciding.erase(number, name))
 
 
 @router.post("/undo", dependencies=[_HEADER])
@@ -206,7 +225,7 @@ def undo(
     desk: Desk, event: Annotated[int | None, InAddress(ge=1, le=LARGEST_ID, description="the one that is meant")] = None
 ) -> Done:
     """Take the latest change of identities back."""
-    return Done(event=desk.undo(event).id)
+    return Done(event=desk.deciding.undo(event).id)
 
 
 @router.get("/audit")

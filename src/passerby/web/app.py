@@ -17,9 +17,10 @@ from starlette.responses import JSONResponse, Response
 from passerby.errors import EmbeddingsError, GalleryError, ImageError, MissingDependencyError, PasserbyError, UsageError
 from passerby.web import api, pages, people
 from passerby.web.guard import Guard
+from passerby.web.holdings import NotThereError
 from passerby.web.query import one_line
 from passerby.web.rendering import page
-from passerby.web.service import NotThereError, Service
+from passerby.web.service import Service
 from passerby.web.sessions import Sessions
 
 __all__ = ["make_app"]
@@ -62,7 +63,7 @@ def make_app(
     # Around everything, so that also what an unforeseen error answers is guarded.
     return Guard(
         app, sessions=app.state.sessions, names=names or ("localhost", "127.0.0.1", "::1"), any_address=any_address,
-        cookie=f"passerby_{port}", most_bytes=_MOST_BYTES, most_upload_bytes=service.limits.bytes + _ROOM_FOR_FORM,
+        cookie=f"passerby_{port}", most_bytes=_MOST_BYTES, most_upload_bytes=service.looking.limits.bytes + _ROOM_FOR_FORM,
     )  # fmt: skip
 
 

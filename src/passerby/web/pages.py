@@ -31,10 +31,11 @@ def home(request: Request, desk: Desk) -> Response:
     """What the gallery holds, and the ways to search it."""
     gallery = desk.gallery
     identities = gallery.identities()
+    looking = desk.looking
     return page(
         request, "home.html", gallery=gallery, count=len(gallery), cameras=gallery.cameras(), span=gallery.span(),
-        identities=len(identities), thresholds=gallery.thresholds, finds=desk.detector is not None, model_cameras=desk.cameras,
-        latest=desk.tracks()[-12:][::-1], limits=desk.limits,
+        identities=len(identities), thresholds=gallery.thresholds, finds=looking.detector is not None,
+        model_cameras=looking.cameras, latest=desk.holdings.tracks()[-12:][::-1], limits=looking.limits,
     )  # fmt: skip
 
 
@@ -44,7 +45,9 @@ def upload(desk: Desk, form: Form) -> Response:
     sent = form.get("picture")
     if not isinstance(sent, UploadFile):
         raise UsageError("no picture was sent: choose a file, or drag one onto the page.")
-    taken = desk.look(sent.file.read(desk.limits.bytes + 1), text(form, "kind") or "auto", text(form, "of_camera") or None)
+    taken = desk.looking.take(
+        sent.file.read(desk.looking.limits.bytes + 1), text(form, "kind") or "auto", text(form, "of_camera") or None
+    )
     query = Query.of(form).but(picture=(taken.token,))
     if taken.chosen is None:
         return RedirectResponse(query.address.replace("/search", "/pick", 1), 303)
@@ -57,7 +60,7 @@ def pick(request: Request, desk: Desk) -> Response:
     query = Query.of(request.query_params)
     if not query.picture:
         raise UsageError("no picture is named: send one first.")
-    held = desk.upload(query.picture[-1].partition(".")[0])
+    held = desk.looking.upload(query.picture[-1].partition(".")[0])
     choices = [query.but(picture=(f"{held.token}.{number}",)).address for number in range(len(held.people))]
     return page(request, "pick.html", upload=held, choices=choices)
 
@@ -71,7 +74,7 @@ def search(request: Request, desk: Desk, did: str = "") -> Response:
     return page(
         request, "search.html", result=result, query=result.query, hits=result.hits, cameras=desk.gallery.cameras(),
         strips=strips(result.hits, result.rows[:_MARKS]), shown_rows=result.rows[:_SHOWN], thresholds=desk.gallery.thresholds,
-        own_cameras=own_cameras, event=said(desk, did), undoable=desk.undoable(),
+        own_cameras=own_cameras, event=said(desk, did), undoable=desk.deciding.undoable(),
         was=request.query_params.getlist("was")[:_SHOWN],
     )  # fmt: skip
 
@@ -94,20 +97,20 @@ def after_change(query: Query, event: int, was: Query | None = None) -> Response
 def confirm(desk: Desk, form: Form) -> Response:
     """These crops are the person."""
     query = Query.of(form)
-    return after_change(*desk.confirm(query, numbers(form, "id"), text(form, "name")), query)
+    return after_change(*desk.deciding.confirm(query, numbers(form, "id"), text(form, "name")), query)
 
 
 @router.post("/reject")
 def reject(desk: Desk, form: Form) -> Response:
     """These crops are not the person."""
-    return after_change(*desk.reject(Query.of(form), numbers(form, "id")))
+    return after_change(*desk.deciding.reject(Query.of(form), numbers(form, "id")))
 
 
 @router.post("/undo")
 def undo(desk: Desk, form: Form) -> Response:
     """Take the latest change back, and go on with what was searched for as far as it is still there."""
     wanted = numbers(form, "event")
-    desk.undo(wanted[0] if wanted else None)
+    desk.deciding.undo(wanted[0] if wanted else None)
     query = Query.of(form)
     if query.identity is not None and query.identity not in {each.id for each in desk.gallery.identities()}:
         query = query.but(identity=None, like=tuple(numbers(form, "was"))[:_SHOWN])
@@ -123,22 +126,23 @@ def crops(request: Request, desk: Desk, camera: str = "", start: int = 0) -> Res
     if camera and camera not in cameras:
         raise UsageError("no such camera in this gallery.")
     wanted = camera or None
-    tracks = desk.tracks(wanted)
+    tracks = desk.holdings.tracks(wanted)
     start = max(0, min(start, LARGEST_ID))
-    singles = desk.single_rows(wanted) if start + _A_PAGE >= len(tracks) else []
-    total = len(tracks) + len(singles)
     shown = tracks[start : start + _A_PAGE]
-    first = max(0, start - len(tracks))
-    rows = singles[first : first + _A_PAGE - len(shown)]
+    single, room = len(desk.gallery) - desk.holdings.tracked(), _A_PAGE - len(shown)
+    rows = desk.holdings.alone(max(0, start - len(tracks)), room + 1, wanted) if single > 0 else []
+    more = start + _A_PAGE < len(tracks) or len(rows) > room
+    total = len(tracks) + single if not camera or single <= 0 else None  # of one camera they are not counted
     return page(
-        request, "crops.html", tracks=shown, rows=rows, cameras=cameras, camera=camera, start=start, total=total, step=_A_PAGE
-    )
+        request, "crops.html", tracks=shown, rows=rows[:room], cameras=cameras, camera=camera, start=start, total=total,
+        step=_A_PAGE, more=more,
+    )  # fmt: skip
 
 
 @router.get("/thumbnails/{id}.jpg")
 def thumbnail(desk: Desk, id: int = Path(ge=1, le=LARGEST_ID)) -> Response:
     """A stored crop."""
-    (row,) = desk.rows([id])
+    (row,) = desk.holdings.rows([id])
     kept = desk.gallery.thumbnail(row.id)
     if kept is None:
         return Response((files("passerby.web") / "static" / "nobody.svg").read_bytes(), media_type="image/svg+xml")
@@ -148,13 +152,13 @@ def thumbnail(desk: Desk, id: int = Path(ge=1, le=LARGEST_ID)) -> Response:
 @router.get("/pictures/{token}.jpg")
 def picture(desk: Desk, token: str) -> Response:
     """An uploaded picture, written anew."""
-    return Response(desk.upload(token).jpeg, media_type="image/jpeg")
+    return Response(desk.looking.upload(token).jpeg, media_type="image/jpeg")
 
 
 @router.get("/pictures/{token}/{person}.jpg")
 def picture_person(desk: Desk, token: str, person: int = Path(ge=0, le=999)) -> Response:
     """Somebody in an uploaded picture."""
-    picked = desk.picked(f"{token}.{person}")
+    picked = desk.looking.picked(f"{token}.{person}")
     return Response(picked.upload.people[picked.person].jpeg, media_type="image/jpeg")
 
 

@@ -44,7 +44,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         "status": status,
         **values,
     }
-    given.setdefault("pictures_on", state.service.embedder is not None)
+    given.setdefault("pictures_on", state.service.looking.embedder is not None)
     return HTMLResponse(_templates().get_template(template).render(given), status)
 
 
