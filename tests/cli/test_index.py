@@ -1,3 +1,4 @@
+import hashlib
 import importlib.util
 import json
 from dataclasses import asdict
@@ -111,6 +112,30 @@ def test_crops_go_in_without_a_film(place, tmp_path, capsys):
         assert len(gallery) == 8  # two of three folders more, and the query once more under the name of the data set
 
 
+def test_crops_of_a_rendered_street_have_their_times_and_tracks(place, tmp_path, capsys):
+    town, lines = tmp_path / "town", []
+    for n, folder in enumerate(["query", "bounding_box_test", "bounding_box_test"]):
+        (town / folder).mkdir(parents=True, exist_ok=True)
+        name = f"0001_c{n + 1}s1_{25 * n:06d}_00.jpg"
+        Image.new("RGB", (32, 64), (40 * n, 90, 20)).save(town / folder / name)
+        crop = {"folder": folder, "name": name, "pid": 1, "camid": n, "frame": 25 * n, "time_s": float(n), "track": 7 - n}
+        lines.append(json.dumps(crop))
+    (town / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    (town / "street.json").write_text(json.dumps({"format": "passerby street 1", "town": "harbour", "list_sha256": digest}))
+    words = [town, "--dataset", "street", "--subset", "all"]
+    assert index(place, *words, "--gallery", tmp_path / "g") == 0
+    assert index(place, *words, "--gallery", tmp_path / "h", "--start", "2026-11-21T09:00:00") == 0
+    new_year, nine = 1_767_225_600.0, 1_795_251_600.0
+    for name, start in (("g", new_year), ("h", nine)):
+        with Gallery.open(tmp_path / name, read_only=True) as gallery:
+            assert gallery.span() == (start, start + 2) and len(gallery) == 3
+            assert [track.name for track in gallery.tracks()] == ["street-harbour-7", "street-harbour-6", "street-harbour-5"]
+    capsys.readouterr()
+    assert index(place, *words, "--gallery", tmp_path / "i", "--start", "nine") == 2
+    assert '--start is "nine"' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
@@ -127,6 +152,7 @@ def test_crops_go_in_without_a_film(place, tmp_path, capsys):
         (["{}", "--dataset", "market1501", "--crops-per-track", "2"], 2, "--crops-per-track goes with films"),
         (["{}", "--dataset", "images", "--camera", "a", "--subset", "query"], 2, "--subset goes with a data set"),
         (["{}", "--dataset", "market1501", "--every", "2"], 2, "--every goes with films"),
+        (["{}", "--dataset", "market1501", "--start", "2026-11-21"], 2, "--start goes with films and with --dataset street"),
         (["{}", "--dataset", "images"], 2, "--dataset images needs --camera"),
         (["{}/boxes.txt", "--camera", "a"], 1, 'boxes.txt" is a text or one picture, no film'),
         (["{}/hall.mp4", "--camera", "a", "--detector", "{}/boxes.txt"], 1, 'boxes.txt" is no ONNX model that can be run'),

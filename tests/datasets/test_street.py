@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,7 +27,19 @@ def make_town(folder, town="campus", **changes):
         (folder / subset).mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng([number, *town.encode()]).integers(0, 255, (32, 16, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / subset / name)
-        lines.append(json.dumps({"folder": subset, "name": name, "pid": pid, "camid": camid, "frame": frame}))
+        lines.append(
+            json.dumps(
+                {
+                    "folder": subset,
+                    "name": name,
+                    "pid": pid,
+                    "camid": camid,
+                    "frame": frame,
+                    "time_s": frame / 25,
+                    "track": number // 2,
+                }
+            )
+        )
     (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n")
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     header = {"format": "passerby street 1", "town": town, "train_ids": 1, "test_ids": 2, "seed": 5, "list_sha256": digest}
@@ -47,6 +60,21 @@ def test_a_rendered_town_is_known_and_read(tmp_path):
     assert (first.pid, first.camid, first.domain, first.frame) == (1, 11, "street-campus", 200)
     assert data.notes == ("rendered people: town campus, 1 + 2 people, seed 5; no part of Street-v1",)
     assert problems(tmp_path) == []
+
+
+def test_each_crop_has_its_second_and_its_way_through_the_picture(tmp_path):
+    for town in ("arcade", "winter"):
+        make_town(tmp_path / town, town)
+    data = datasets.read("street", tmp_path)
+    known = street.passages(data.train)
+    assert set(known) == {record.path for record in data.train} and len(known) == 4
+    assert known[data.train[1].path] == street.Passage(8.0, 0) and street.passages(data.gallery)[data.gallery[1].path].track == 2
+    lost = replace(data.train[0], path=data.train[0].path.with_name("9999_c1s1_000000_00.jpg"))
+    with pytest.raises(DataError, match=r"is not in the manifest\.jsonl of its town"):
+        street.passages([lost])
+    (tmp_path / "arcade" / "manifest.jsonl").write_text("{}\n")
+    with pytest.raises(DataError, match="is corrupted"):
+        street.passages(data.train)
 
 
 def test_several_towns_are_several_domains_and_share_no_number(tmp_path):

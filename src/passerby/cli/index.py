@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from passerby.cli.index_crops import index_crops, is_street
 from passerby.cli.moments import moment
 from passerby.errors import DataError, UsageError, listing
 
 if TYPE_CHECKING:
     from passerby.embedder import Embedder
     from passerby.gallery import Gallery
-    from passerby.records import Split
     from passerby.video import Detector, Film, FilmReport, GivenBoxes, Indexing
 
 __all__ = ["Options", "run"]
@@ -41,7 +41,7 @@ class Options:
     """name of the camera that the films are from"""
     start: str = ""
     """when the first film begins: 2026-11-21T09:00:00, UTC unless it says otherwise (+02:00); the films follow each other without
-    a gap. Without it crops have no time"""
+    a gap. Without it crops have no time. With --dataset street: when the rendered day begins (default: 2026-01-01)"""
     model: Path | None = None
     """artefact folder of the model that makes the vectors (default: the model that comes with passerby)"""
     every: int = 1
@@ -93,7 +93,7 @@ def run(options: Options) -> None:
     with Gallery.open(options.gallery, create=True, model=Model.of(embedder)) as gallery:
         _calibrate(gallery, model)
         before = len(gallery)
-        done = _crops(options, gallery, embedder) if job is None else job.run(gallery, embedder, options.camera.strip())
+        done = index_crops(options, gallery, embedder) if job is None else job.run(gallery, embedder, options.camera.strip())
         print(f"{options.gallery}: {len(gallery):,} crops ({len(gallery) - before:,} new) from {listing(gallery.cameras(), 10)}")
         if options.json is not None:
             from passerby.files import write_json
@@ -107,9 +107,11 @@ def _check(options: Options) -> None:
     if not options.sources or gone:
         raise DataError(f"{listing(gone)}: no such file or folder." if gone else "no film is named: give video files or folders.")
     if options.dataset:
-        _refuse(
-            options, ("start", "every", "fps", *_CROPS, *_EYES, *_LOOKS), "goes with films; with --dataset the crops are there"
-        )
+        _refuse(options, ("every", "fps", *_CROPS, *_EYES, *_LOOKS), "goes with films; with --dataset the crops are there")
+        if not is_street(options.dataset):
+            _refuse(options, ("start",), "goes with films and with --dataset street; other data sets tell no time")
+        elif options.start:
+            moment(options.start, "--start")
         if options.dataset == "images":
             _refuse(options, ("subset", "trial"), "goes with a data set that has its own layout, not with images")
             if not options.camera.strip():
@@ -214,34 +216,3 @@ def _tell(report: FilmReport) -> None:
     print(f"{report.source}: {held} in {report.seconds:.0f} s{again}{small}")
     if report.note:
         print(report.note)
-
-
-def _crops(options: Options, gallery: Gallery, embedder: Embedder) -> dict[str, object]:
-    from passerby.gallery.ingest import index_records
-
-    counts: dict[str, int] = {}
-    for source in options.sources:
-        split = _records(options, source)
-        below = source.is_dir() and all(record.path.is_relative_to(source) for record in split)
-        camera = options.camera.strip() or None
-        counts[str(source)] = added = index_records(gallery, split, embedder, root=source if below else None, camera=camera)
-        print(f"{source}: {len(split):,} crops, {added:,} of them new")
-    return {"added_of": counts}
-
-
-def _records(options: Options, source: Path) -> Split:
-    """The crops of one source that are wanted."""
-    from passerby import datasets
-    from passerby.datasets.unlabelled import read_unlabelled
-    from passerby.records import Split
-
-    if options.dataset == "images":
-        return read_unlabelled(source, source.resolve().name)
-    data = datasets.one_trial(datasets.read(options.dataset, source), options.trial)
-    splits = {name: split for name, split in data.splits().items() if name != "multi_query"}
-    wanted = ("gallery" if "gallery" in splits else "all") if options.subset == "auto" else options.subset
-    if wanted == "all":
-        return Split(tuple(record for split in splits.values() for record in split))
-    if wanted not in splits:
-        raise UsageError(f"{source} has no {wanted} images: it has {listing(splits)}. Choose --subset accordingly.")
-    return splits[wanted]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,39 @@ from passerby.datasets.walking import shown, subfolders
 from passerby.errors import DataError
 from passerby.records import Record, Split
 
-__all__ = ["STREET"]
+__all__ = ["STREET", "Passage", "passages"]
 
 _HEADER, _MANIFEST, _FORMAT = "street.json", "manifest.jsonl", "passerby street 1"
 _SUBSETS = {"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"}
 _PIDS_A_TOWN = 10_000
+
+
+@dataclass(frozen=True)
+class Passage:
+    """When a crop was taken: the second of the town's day, and the number of the person's way through the picture."""
+
+    time_s: float
+    track: int
+
+
+def passages(records: Iterable[Record]) -> dict[Path, Passage]:
+    """Path -> when it was taken, of images of rendered towns, from the manifests beside them.
+
+    Raises:
+        DataError: a manifest or header that is damaged, or does not list an image.
+    """
+    wanted = {record.path for record in records}
+    found: dict[Path, Passage] = {}
+    for folder in sorted({path.parent.parent for path in wanted}):
+        lines, damage = _lines(folder, _header(folder))
+        if damage:
+            raise DataError(damage[0].text)
+        for line in lines:
+            found[folder / line["folder"] / line["name"]] = Passage(float(line["time_s"]), int(line["track"]))
+    lost = sorted(wanted - set(found))
+    if lost:
+        raise DataError(f'"{shown(lost[0])}" is not in the {_MANIFEST} of its town.')
+    return {path: found[path] for path in wanted}
 
 
 def _towns(root: Path) -> list[Path]:
