@@ -168,12 +168,14 @@ def confidence(films: list[Path], every: int) -> None:
     for path in films:
         film, detector = open_film(path), open_detector(None, Detection(confidence=min(BEGINNINGS) / 2))
         boxes = {frame.number: detector(frame.pixels()) for frame in film.frames() if frame.number % every == 0}
-        seen.append((path, film, boxes, read_truth(path, film.size)))
-        print(f"{path.stem}: {len(boxes)} looks", flush=True)
+        truth = read_truth(path, film.size)
+        people = sum(int(truth[number][1].sum()) for number in set(boxes) & set(truth))
+        print(f"{path.stem}: {len(boxes)} looks, {people} people", flush=True)
+        seen.append((path, film, boxes, truth, people))
     print("begins  detected, recall / precision  HOTA   IDF1   MOTA   in tracks, recall / precision  crops  of nobody")
     for sure in BEGINNINGS:
         marks, detected, tracked, crops, nobody = [], [], [], 0, 0
-        for path, film, boxes, truth in seen:
+        for path, film, boxes, truth, people in seen:
             eyes = GivenBoxes(
                 "seen", {number: each[each.confidences >= sure / 2] for number, each in boxes.items()}, tracked=False
             )
@@ -189,8 +191,11 @@ def confidence(films: list[Path], every: int) -> None:
             pairs = [(number, truth.get(number, none)) for number in boxes]
             detected += [(boxes[number], known) for number, known in pairs]
             tracked += [(found[number], known) for number, known in pairs]
-            result = measured(path, found, truth)
-            marks.append((result.HOTA.HOTA, result.Identity.IDF1, result.CLEAR.MOTA))
+            if people and any(map(len, found.values())):
+                result = measured(path, found, truth)
+                marks.append((result.HOTA.HOTA, result.Identity.IDF1, result.CLEAR.MOTA))
+            elif people:
+                marks.append((0.0, 0.0, 0.0))
             for crop in (crop for track in kept.values() for crop in track.best()):
                 left, top, wide, high = crop.box
                 one = Boxes.of(np.array([[left, top, left + wide, top + high]]), np.ones(1))
