@@ -11,8 +11,6 @@ takes a point within 0.0316 m of the origin; a ball holds the first points in in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 
 from passerby.errors import UsageError
+from passerby.machine import in_threads
 from passerby.models import point_traced
 from passerby.models.tracing import is_traced
 
@@ -285,11 +284,5 @@ def _by_coordinate(points: Tensor) -> np.ndarray:
 
 def _shared_out(count: int, work: Callable[[int, int], object]) -> None:
     """Run `work(first, last)` over parts of `count` in as many threads as torch computes with."""
-    threads = min(torch.get_num_threads(), count)
-    if threads < 2:
-        work(0, count)
-        return
-    bounds = [count * n // threads for n in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, first, last) for first, last in pairwise(bounds)]:
-            done.result()
+    threads = max(1, min(torch.get_num_threads(), count))
+    in_threads(work, [count * n // threads for n in range(threads + 1)])
