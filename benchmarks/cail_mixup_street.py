@@ -22,6 +22,14 @@ from typing import Any
 
 import numpy as np
 
+from passerby import datasets
+from passerby.artefact import load
+from passerby.embedder import Numbering, embed
+from passerby.embedder.camera_statistics import Estimation, camera_wise, with_data_statistics
+from passerby.metrics import evaluate
+from passerby.recipes.cail_mixup import Config, train
+from passerby.training import load_history
+
 METHODS: dict[str, dict[str, Any]] = {
     "direct": {"joint": False},
     "direct + camera BN": {"joint": False},
@@ -36,9 +44,8 @@ METHODS: dict[str, dict[str, Any]] = {
 """What is trained; `+ mixup` is the whole method, `direct + camera BN` measures `direct` with each camera's own statistics."""
 
 
-def config_of(method: str, target: Path, seed: int, options: argparse.Namespace) -> Any:
+def config_of(method: str, target: Path, seed: int, options: argparse.Namespace) -> Config:
     """The published schedule, shortened."""
-    from passerby.recipes.cail_mixup import Config
 
     def share(epoch: int) -> int:
         return round(epoch * options.epochs / 70)
@@ -60,52 +67,53 @@ def config_of(method: str, target: Path, seed: int, options: argparse.Namespace)
 
 def one_row(source: str, target: str, seed: int, method: str, options: argparse.Namespace) -> dict[str, Any]:
     """Train from one town to another, and take the numbers out of the run's log."""
-    from passerby import datasets
-    from passerby.recipes.cail_mixup import train
-    from passerby.training import load_history
-
-    # The camera-BN row measures the training of the row before it.
-    run = options.work / f"{source}-{target}-{seed}-{method.replace(' + camera BN', '').replace(' ', '')}"
     began, cpu = time.monotonic(), time.process_time()
-    path = train(
-        config_of(method, options.root / target, seed, options), datasets.read("street", options.root / source), run,
-        device=options.device, workers=options.workers, resume=run.is_dir(),
-    )  # fmt: skip
-    lines = load_history(run).evaluations
-    last = next(line for line in lines if line["epoch"] == options.epochs and "kept" not in line)
-    kept = lines[-1]
-    if method == "direct + camera BN":
-        last = kept = {**last, **with_camera_statistics(path, options.root / target, options)}
-    row = {
-        "source": source, "target": target, "seed": seed, "method": method, "map": last["map"], "rank1": last["rank1"],
-        "kept_epoch": kept["epoch"], "kept_map": kept["map"],
-        "watch": [
-            {key: line.get(key) for key in ("epoch", "map", "estimate", "cycles", "crowding", "cross_camera", "agreement")}
-            for line in lines if "kept" not in line
-        ],
+    if METHODS[method].get("joint", True):
+        found = adapted(source, target, seed, method, options)
+    else:
+        found = transferred(source, target, seed, method == "direct + camera BN", options)
+    return {
+        "source": source, "target": target, "seed": seed, "method": method, **found,
         "cpu_s": time.process_time() - cpu, "wall_s": time.monotonic() - began, "epochs": options.epochs, "batch": options.batch,
         "size": list(options.size), "backbone": options.backbone, "threshold": options.threshold, "lr": options.lr,
     }  # fmt: skip
-    if method != "direct":
-        shutil.rmtree(run)
-    return row
 
 
-def with_camera_statistics(path: Path, target: Path, options: argparse.Namespace) -> dict[str, float]:
-    """The same artefact, every camera's images normalised by that camera's statistics."""
-    from passerby import datasets
-    from passerby.artefact import load
-    from passerby.embedder import Numbering, embed
-    from passerby.embedder.camera_statistics import Estimation, camera_wise, with_data_statistics
-    from passerby.metrics import evaluate
+def adapted(source: str, target: str, seed: int, method: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Scores of a training on both towns, and what its watch said."""
+    run = options.work / f"{source}-{target}-{seed}-{method.replace(' ', '')}"
+    lines = load_history(trained(source, target, seed, method, run, options)).evaluations
+    last = next(line for line in lines if line["epoch"] == options.epochs and "kept" not in line)
+    kept = lines[-1]
+    seen = ("epoch", "map", "estimate", "cycles", "crowding", "cross_camera", "agreement")
+    shutil.rmtree(run)
+    return {
+        "map": last["map"], "rank1": last["rank1"], "kept_epoch": kept["epoch"], "kept_map": kept["map"],
+        "watch": [{key: line.get(key) for key in seen} for line in lines if "kept" not in line],
+    }  # fmt: skip
 
-    data = datasets.read("street", target)
+
+def transferred(source: str, target: str, seed: int, by_camera: bool, options: argparse.Namespace) -> dict[str, Any]:
+    """Scores of a training on the source alone, which is made once for all targets."""
+    run = options.work / f"{source}-{seed}-direct"
+    if not (run / "artefact" / "passerby.json").is_file():
+        trained(source, target, seed, "direct", run, options)
+    embedder, data = load(run / "artefact", device=options.device), datasets.read("street", options.root / target)
     splits = {"query": data.query, "gallery": data.gallery}
-    ready = with_data_statistics(camera_wise(load(path, device=options.device)), splits, "own", Estimation(batches=10))
+    ready = dict.fromkeys(splits, embedder)
+    if by_camera:
+        ready = with_data_statistics(camera_wise(embedder), splits, "own", Estimation(batches=10))
     numbering = Numbering.of(*splits.values())
     query, gallery = (embed(ready[name], split, numbering=numbering) for name, split in splits.items())
     scores = evaluate(query, gallery)
-    return {"map": scores.map, "rank1": scores.rank(1)}
+    return {"map": scores.map, "rank1": scores.rank(1), "kept_epoch": None, "kept_map": scores.map, "watch": []}
+
+
+def trained(source: str, target: str, seed: int, method: str, run: Path, options: argparse.Namespace) -> Path:
+    """Train, or go on with a training that was cut off; the run's folder."""
+    config, data = config_of(method, options.root / target, seed, options), datasets.read("street", options.root / source)
+    train(config, data, run, device=options.device, workers=options.workers, resume=run.is_dir())
+    return run
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ from passerby.recipes.camera_bn import (
     intra_camera,
     make_loader,
     model_config,
+    thin_cameras,
     train,
 )
 from passerby.records import Record, ReidData, Split
@@ -363,3 +364,12 @@ def test_two_processes_train_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert second.epochs[0]["loss"] == pytest.approx(first.epochs[0]["loss"], rel=1e-5)
     assert second.epochs[0]["left_out"] == first.epochs[0]["left_out"]
     assert second.evaluations[0]["map"] == pytest.approx(first.evaluations[0]["map"], abs=0.02)  # near ties may swap
+
+
+def test_few_images_of_a_camera_are_pointed_out():
+    many = np.repeat(np.arange(15), 8)
+    assert thin_cameras(Config(), np.repeat(np.arange(6), 8)) == ""
+    assert thin_cameras(Config(norm="batch"), many) == ""
+    line = thin_cameras(Config(), many)
+    assert line.startswith("batch size 64 over 15 cameras: about 4.3 images of each normalise every layer")
+    assert line.endswith("--batch-size 152 holds enough.")

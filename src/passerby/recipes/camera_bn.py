@@ -76,6 +76,10 @@ from passerby.validation import RetrievalEvaluation, predicted
 __all__ = ["CameraShares", "CameraStep", "Config", "build_model", "train"]
 
 
+FEW_OF_A_CAMERA = 10
+"""Images of a camera in a batch below which the recipe says so: on Street-v1 four lose, eleven gain."""
+
+
 @dataclass(frozen=True)
 class Config:
     """Options of the recipe. Defaults are the published ones unless said otherwise."""
@@ -388,6 +392,24 @@ def make_loader(config: Config, train: Split, cameras: np.ndarray, here: World, 
     return TrainLoader(train, labels, augmentation(config), sampler, seed=config.seed, workers=workers)
 
 
+def thin_cameras(config: Config, cameras: np.ndarray) -> str:
+    """A line for a user whose batches hold few images of each camera; empty where they hold enough, or the norms are plain.
+
+    Args:
+        config: options.
+        cameras: (N,) camera of each training image.
+    """
+    count = len(np.unique(cameras))
+    if config.norm != "camera" or config.batch_size >= FEW_OF_A_CAMERA * count:
+        return ""
+    enough = -(-FEW_OF_A_CAMERA * count // config.images_per_identity) * config.images_per_identity
+    return (
+        f"batch size {config.batch_size} over {count} cameras: about {config.batch_size / count:.1f} images of each normalise "
+        f"every layer, and below {FEW_OF_A_CAMERA} a model may lose more than it gains (docs/recipes/camera_bn.md). "
+        f"--batch-size {enough} holds enough."
+    )
+
+
 def train(
     config: Config,
     data: ReidData,
@@ -440,6 +462,8 @@ class _Run:
         config, here = self.config, self.here
         chosen = intra_camera(data.train) if config.supervision == "intra-camera" else data.train
         labels, people, cameras = chosen.label_map(), data.train.label_map(), data.train.camera_numbers
+        if here.first and (thin := thin_cameras(config, cameras)):
+            print(thin, file=sys.stderr)
         loader = make_loader(config, chosen, cameras, here, self.workers)
         model = build_model(config, len(labels), start).to(here.device, memory_format=torch.channels_last)  # pyright: ignore
         torch.manual_seed(config.seed + here.rank)
