@@ -170,6 +170,9 @@ def test_a_subset_that_is_not_there(place, tmp_path, capsys):
     Image.new("RGB", (8, 16)).save(tmp_path / "f" / "anna" / "1.jpg")
     assert index(place, tmp_path / "f", "--gallery", tmp_path / "g", "--dataset", "folder", "--subset", "query") == 2
     assert "has no query images: it has" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert index(place, tmp_path / "empty", "--gallery", tmp_path / "g", "--dataset", "images", "--camera", "desk") == 1
+    assert "holds no image" in capsys.readouterr().err and not (tmp_path / "g").exists()
 
 
 def test_the_help_teaches(capsys):

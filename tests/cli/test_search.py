@@ -67,6 +67,11 @@ def test_an_image_finds_its_person(path: Path, capsys):
         assert picture.width > 500
 
 
+def test_nobody_behind_the_filters_is_said_and_not_drawn(path: Path, capsys):
+    assert hits(path, "red.jpg", "--since", "2040-01-01") == []
+    assert "nobody found: no other of the 12 crops passes" in capsys.readouterr().out and not Path("search.png").exists()
+
+
 def test_filters_grouping_and_order(path: Path):
     assert {hit["camera"] for hit in hits(path, "red.jpg", "--camera", "yard")} == {"yard"}
     assert {hit["camera"] for hit in hits(path, "red.jpg", "--not-camera", "yard")} == {"lobby"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from passerby.cli.index_crops import index_crops, is_street
+from passerby.cli.index_crops import index_crops, is_street, read_crops
 from passerby.cli.moments import moment
 from passerby.errors import DataError, UsageError, listing
 
@@ -84,6 +84,7 @@ def run(options: Options) -> None:
     """Index what the options name."""
     _check(options)
     job = None if options.dataset else _Job.of(options)
+    crops = read_crops(options) if options.dataset else []
     from passerby.artefact import default_model
     from passerby.gallery import Gallery, Model
 
@@ -93,7 +94,9 @@ def run(options: Options) -> None:
     with Gallery.open(options.gallery, create=True, model=Model.of(embedder)) as gallery:
         _calibrate(gallery, model)
         before = len(gallery)
-        done = index_crops(options, gallery, embedder) if job is None else job.run(gallery, embedder, options.camera.strip())
+        done = (
+            index_crops(options, crops, gallery, embedder) if job is None else job.run(gallery, embedder, options.camera.strip())
+        )
         print(f"{options.gallery}: {len(gallery):,} crops ({len(gallery) - before:,} new) from {listing(gallery.cameras(), 10)}")
         if options.json is not None:
             from passerby.files import write_json

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -15,18 +15,27 @@ if TYPE_CHECKING:
     from passerby.gallery import Gallery
     from passerby.records import Record, Split
 
-__all__ = ["index_crops", "is_street"]
+__all__ = ["index_crops", "is_street", "read_crops"]
 
 _STREET_DAY = "2026-01-01"
 
 
-def index_crops(options: Options, gallery: Gallery, embedder: Embedder) -> dict[str, object]:
+def read_crops(options: Options) -> list[Split]:
+    """The crops of each source that are wanted, before a model is loaded or a gallery made.
+
+    Raises:
+        DataError: a source that cannot be read, or holds none.
+        UsageError: a subset or trial that is not there.
+    """
+    return [_records(options, source) for source in options.sources]
+
+
+def index_crops(options: Options, crops: Sequence[Split], gallery: Gallery, embedder: Embedder) -> dict[str, object]:
     """Put the crops of all sources into a gallery; what was done, for --json."""
     from passerby.gallery.ingest import index_records
 
     counts: dict[str, int] = {}
-    for source in options.sources:
-        split = _records(options, source)
+    for source, split in zip(options.sources, crops, strict=True):
         below = source.is_dir() and all(record.path.is_relative_to(source) for record in split)
         camera, root = options.camera.strip() or None, source if below else None
         counts[str(source)] = added = index_records(

@@ -78,7 +78,7 @@ def run(options: Options) -> None:
     with Gallery.open(options.gallery, read_only=True) as gallery:
         shown, hits = _hits(options, gallery)
         _tell(options, gallery, hits)
-        if options.out is not None:
+        if options.out is not None and hits:
             _draw(options.out, gallery, shown, hits)
         if options.json is not None:
             from passerby.files import write_json
@@ -152,6 +152,13 @@ def _crop(gallery: Gallery, id: int) -> Image.Image | None:
 
 
 def _tell(options: Options, gallery: Gallery, hits: list[Hit]) -> None:
+    if not hits:
+        print(
+            f"nobody found: no other of the {len(gallery):,} crops passes the filters."
+            if len(gallery)
+            else "no crop is there yet."
+        )
+        return
     names = {each.id: each.name for each in gallery.identities()}
     rows = [
         (
