@@ -60,7 +60,7 @@ def test_erasing_removes_it(gallery: Gallery, tmp_path):
 
 
 def test_a_walk_is_as_wide_as_it_takes(gallery: Gallery, tmp_path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(accelerated, "_ENOUGH", 2.0)
+    monkeypatch.setattr("passerby.gallery.breadth._ENOUGH", 2.0)
     gallery.accelerate()
     (file,) = tmp_path.glob("*-hnsw-*")
     assert file.name.endswith("-2000-1600")

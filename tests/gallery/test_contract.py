@@ -137,6 +137,21 @@ def test_reranked_hits_are_the_nearest_ones_in_another_order(make, people):
     assert {hit.sighting.track for hit in other[:3]} == {"t3"}
 
 
+def test_an_accelerated_gallery_finds_the_same_people(make, people):
+    pytest.importorskip("faiss", reason="faiss is not installed")
+    gallery = make()
+    gallery.add(people.walk(range(8), ("lobby", "yard", "gate")))
+    assert gallery.accelerate() > 0.9
+    gallery.add([people.row("later", 3, "attic")])
+    for approximate in (False, True):
+        (hits,) = gallery.search(people.person(3), 4, approximate=approximate)
+        assert {hit.sighting.track for hit in hits} == {"t3", None} and len({hit.sighting.camera for hit in hits}) == 4
+        (hits,) = gallery.search(people.person(3), 4, approximate=approximate, cameras=["yard"])
+        assert hits[0].sighting.track == "t3" and {hit.sighting.camera for hit in hits} == {"yard"}
+    empty = make("village")
+    assert empty.accelerate() == 1.0 and empty.search(people.person(1), approximate=True) == [[]]
+
+
 def test_an_empty_gallery_finds_nothing(make, people):
     gallery = make()
     assert gallery.search(people.person(1)) == [[]] and gallery.search(people.person(1), rerank=True) == [[]]

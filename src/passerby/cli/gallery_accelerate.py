@@ -12,14 +12,15 @@ __all__ = ["Options", "run"]
 
 @dataclass(frozen=True)
 class Options:
-    """Build an HNSW index with faiss beside a gallery, for `passerby search --approximate` and `search(approximate=True)`.
+    """Build an HNSW index for `passerby search --approximate` and `search(approximate=True)`.
 
-    Worth it above some 100,000 crops. Crops that come later are searched exactly beside it; build it again from time to time.
-    Filters that let few crops pass are searched exactly anyway. Erasing removes it.
+    Worth it above some 100,000 crops. Beside a file it is made with faiss: crops that come later are searched exactly beside it,
+    so build it again from time to time; filters that let few crops pass are searched exactly anyway; erasing removes it. In
+    Milvus it takes the place of the exact scan, for all searches.
     """
 
     gallery: Annotated[str, tyro.conf.Positional]
-    """a file"""
+    """a file, or milvus://host:port/collection"""
 
 
 def run(options: Options) -> None:

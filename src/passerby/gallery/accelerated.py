@@ -16,6 +16,7 @@ import numpy as np
 
 from passerby.errors import MissingDependencyError
 from passerby.files import replacing
+from passerby.gallery.breadth import NEAREST, SAMPLES, noisy, settle
 from passerby.gallery.exact import most_similar
 from passerby.gallery.mapped import Copy
 from passerby.gallery.store import Found
@@ -25,8 +26,6 @@ __all__ = ["LEAST_SHARE", "build_index", "index_file", "remove_index", "search_i
 LEAST_SHARE = 0.1
 """Share of the rows that a filter must let pass for the index to be used."""
 _LINKS, _BREADTH_BUILDING = 32, 120
-_BREADTHS = (100, 200, 400, 800, 1600)  # of a walk; the first with which enough is found is kept
-_ENOUGH, _NEAREST, _SAMPLES = 0.97, 50, 100
 _AGAIN = 3  # times k candidates whose products are computed again in fp32
 _BLOCK = 20_000
 
@@ -81,21 +80,13 @@ def build_index(path: Path, copy: Copy) -> float:
 
 def _settled(index: Any, copy: Copy) -> tuple[int, float]:
     """The breadth of a walk with which enough is found, and how much that is."""
-    random = np.random.default_rng(0)
     alive = np.flatnonzero(copy.ids > 0)
     if not len(alive):
-        return _BREADTHS[0], 1.0
-    asked = copy.vectors[np.sort(random.choice(alive, min(_SAMPLES, len(alive)), replace=False))]
-    asked = asked + random.standard_normal(asked.shape).astype(np.float32) * np.float32(0.5 / asked.shape[1] ** 0.5)
-    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
-    right = most_similar(copy.vectors, alive if copy.erased else None, asked, _NEAREST)
-    share = 0.0
-    for breadth in _BREADTHS:
-        got = _searched(index, breadth, copy, alive if copy.erased else None, asked, _NEAREST)
-        share = float(np.mean([np.isin(a.ids, b.ids).mean() for a, b in zip(right, got, strict=True)]))
-        if share >= _ENOUGH:
-            return breadth, share
-    return _BREADTHS[-1], share
+        return settle([], lambda breadth: [])
+    some = np.sort(np.random.default_rng(0).choice(alive, min(SAMPLES, len(alive)), replace=False))
+    asked, rows = noisy(copy.vectors[some]), alive if copy.erased else None
+    right = most_similar(copy.vectors, rows, asked, NEAREST)
+    return settle(right, lambda breadth: _searched(index, breadth, copy, rows, asked, NEAREST))
 
 
 @lru_cache(maxsize=1)
@@ -116,7 +107,7 @@ def search_index(path: Path, copy: Copy, rows: np.ndarray | None, queries: np.nd
         k: at most so many each.
     """
     file = index_file(path, copy)
-    if file is None or (rows is not None and len(rows) < LEAST_SHARE * len(copy)):
+    if file is None or file.name.rsplit("-", 2)[1] == "0" or (rows is not None and len(rows) < LEAST_SHARE * len(copy)):
         return None
     with suppress(ImportError, RuntimeError, OSError):  # no faiss here, or a file that vanished: the exact search remains
         return _searched(_opened(str(file)), int(file.name.rsplit("-", 1)[1]), copy, rows, queries, k)

@@ -312,21 +312,19 @@ class Gallery:
         return hits
 
     def accelerate(self) -> float:
-        """Build the index that ``search(approximate=True)`` uses, and keep it beside the gallery; needs faiss.
+        """Build the index that ``search(approximate=True)`` uses.
 
-        Rows that are added later are searched exactly beside it; erasing removes it.
+        A file's index needs faiss and lies beside it; rows that are added later are searched exactly beside it; erasing removes
+        it. In Milvus it takes the place of the exact scan: from then on every search walks a graph, only more or less widely.
 
         Returns:
             Share of the 50 nearest that it finds, of 100 rows with noise; searches are as wide as 0.97 takes, if it can be had.
 
         Raises:
             MissingDependencyError: faiss is not installed.
-            UsageError: a store that has its own index.
+            GalleryError: the store is gone, or was opened for reading only.
         """
-        build = getattr(self._store, "accelerate", None)
-        if build is None:
-            raise UsageError(f"{self._store.name} has an index of its own: there is nothing to accelerate.")
-        return build()
+        return self._store.accelerate()
 
     def _filter(
         self,

@@ -4,9 +4,9 @@ Milvus adds a row whole or not at all, but has no transaction over several. So r
 (identities, rejections, bookmarks, thresholds, the audit log) is a log whose entries are single steps; every client sums it up in
 memory (`folding.Sum`). An id is made of the key, so that a row that is inserted twice after an interruption is one row.
 
-Differences from the embedded store, all of them the engine's: a search walks an HNSW graph, so a few results may be missed;
-there is no lock between machines, so writers must all run on one; what other clients change is seen after a second; the files of
-erased rows are removed by the server's own garbage collection.
+A search scans all rows that pass, exactly, until `accelerate` has built a graph. Differences from the embedded store, all of them
+the engine's: there is no lock between machines, so writers must all run on one; what other clients change is seen after a second;
+the files of erased rows are removed by the server's own garbage collection.
 """
 
 # ruff: noqa: D102 (what these methods do is said once, in store.Store)
@@ -20,12 +20,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from passerby.errors import GalleryError, UsageError, listing
+from passerby.gallery.breadth import NEAREST, SAMPLES, noisy, settle
 from passerby.gallery.folding import Sum
 from passerby.gallery.grouping import first_of_groups
 from passerby.gallery.milvus_engine import Engine, Log
@@ -41,6 +42,10 @@ _TEXTS = {"key": 1024, "camera": 256, "track": 512, "source": 2048, "box": 200, 
 _IDS = 1000  # of one question
 _QUERIES = 128  # of one search
 _MOST_HITS = 16_000  # that Milvus gives for a query
+_FEW = 8  # queries whose hits are read whole
+_WIDEST = 4096  # of a walk that shall miss nothing
+_EXACT: tuple[str, dict[str, Any]] = ("FLAT", {})
+_GRAPH: tuple[str, dict[str, Any]] = ("HNSW", {"M": 32, "efConstruction": 200})
 _FRESH_S = 1.0  # how long what is known of the log is taken for current
 
 
@@ -75,6 +80,8 @@ class MilvusStore:
                 self._switch(create, self._make_rows(create.dim))
         if self.fact("rows") is None:
             raise GalleryError(f"{self.name} is no gallery, or was never finished: create it with passerby index.")
+        if not engine.read_only and not engine.call(engine.client.list_indexes, self._rows):
+            engine.index(self._rows, *_EXACT)  # somebody was interrupted while it was exchanged
         engine.call(engine.client.load_collection, self._rows)
         if not engine.read_only and self.fact("erasing"):
             with self.writing():
@@ -136,13 +143,13 @@ class MilvusStore:
         schema.add_field("frame", DataType.INT64)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         index = client.prepare_index_params()
-        index.add_index("vector", index_type="HNSW", metric_type="IP", params={"M": 16, "efConstruction": 200})
+        index.add_index("vector", _EXACT[0], metric_type="IP", params=_EXACT[1])
         self._engine.call(client.create_collection, name, schema=schema, index_params=index, consistency_level="Strong")
         return name
 
     def _switch(self, model: Model, rows: str) -> None:
         """From now on the rows are in another collection: one entry of the log, so it is so for everybody or for nobody."""
-        facts = {**self._sum.facts, "model": asdict(model), "rows": rows}
+        facts = {**self._sum.facts, "model": asdict(model), "rows": rows, "breadth": None}
         if facts.get("model") != self._sum.facts.get("model"):
             facts["thresholds"] = None
         self._append("snapshot", {**self._sum.snapshot(), "facts": facts})
@@ -250,7 +257,11 @@ class MilvusStore:
         )
 
     def listed(self, after: int, limit: int, camera: str | None, alone: bool) -> list[Sighting]:
-        where = [f"id > {int(after)}", *(['track == ""'] if alone else []), *([] if camera is None else [f"camera == {_text(camera)}"])]
+        where = [
+            f"id > {int(after)}",
+            *(['track == ""'] if alone else []),
+            *([] if camera is None else [f"camera == {_text(camera)}"]),
+        ]
         owner, found = self._refresh(False).owner, []
         for rows in self._read(" and ".join(where), _FIELDS):
             found += [_sighting(row, owner.get(row["id"])) for row in rows]
@@ -266,14 +277,17 @@ class MilvusStore:
 
     def nearest(self, vectors: np.ndarray, k: int, where: Filter, *, by_track: bool, approximate: bool) -> list[Found]:
         expression = self._expression(where)
+        fields = _FIELDS if len(vectors) <= _FEW else ("id", "camera", "track")  # of few all at once, which saves a question
+        rows: dict[int, dict[str, Any]] = {}
         group_of: dict[int, int] = {}
         numbers: dict[tuple[str, str], int] = {}
 
         def search(queries: np.ndarray, count: int) -> list[Found]:
             found = []
             for start in range(0, len(queries), _QUERIES):
-                for hits in self._search(queries[start : start + _QUERIES], count, expression, approximate):
+                for hits in self._search(queries[start : start + _QUERIES], count, expression, approximate, fields):
                     for hit in hits:
+                        rows[hit["id"]] = hit["entity"]
                         own = (hit["entity"]["camera"], hit["entity"]["track"])
                         group_of[hit["id"]] = numbers.setdefault(own, len(numbers)) if own[1] else -1
                     near = Found(
@@ -283,17 +297,36 @@ class MilvusStore:
                     found.append(Found(near.ids[order], near.similarities[order]))
             return found
 
-        if not by_track:
-            return search(vectors, k)
-        return first_of_groups(search, vectors, k, lambda ids: np.array([group_of[int(id)] for id in ids], np.int64), _MOST_HITS)
+        def groups(ids: np.ndarray) -> np.ndarray:
+            return np.array([group_of[int(id)] for id in ids], np.int64)
 
-    def _search(self, queries: np.ndarray, count: int, expression: str, approximate: bool) -> Any:
-        count = min(count, _MOST_HITS)
+        found = first_of_groups(search, vectors, k, groups, _MOST_HITS) if by_track else search(vectors, k)
+        if fields is not _FIELDS:
+            return found
+        owner = self._refresh(False).owner
+        return [replace(each, rows=[_sighting(rows[id], owner.get(id)) for id in each.ids.tolist()]) for each in found]
+
+    def _search(self, queries: np.ndarray, count: int, expression: str, approximate: bool, fields: Sequence[str]) -> Any:
+        count, breadth = min(count, _MOST_HITS), self.fact("breadth")
+        walk = {} if breadth is None else {"ef": max(count, breadth if approximate else _WIDEST)}
         return self._engine.call(
             self._engine.client.search, self._rows, data=list(queries), anns_field="vector", filter=expression, limit=count,
-            search_params={"metric_type": "IP", "params": {"ef": min(max(count, 64 if approximate else 512), 32_768)}},
-            output_fields=["camera", "track"],
+            search_params={"metric_type": "IP", "params": walk}, output_fields=list(fields),
         )  # fmt: skip
+
+    def accelerate(self) -> float:
+        def walk(breadth: int | None) -> list[Found]:
+            self.set_fact("breadth", breadth)
+            return self.nearest(asked, NEAREST, Filter(), by_track=False, approximate=True)
+
+        with self.writing():
+            asked = noisy(self.vectors([row.id for row in self.listed(0, 10 * SAMPLES, None, False)][::10]))
+            self._engine.index(self._rows, *_EXACT)
+            right = walk(None) if len(asked) else []
+            self._engine.index(self._rows, *_GRAPH)
+            breadth, share = settle(right, walk)
+            self.set_fact("breadth", breadth)
+            return share
 
     def _expression(self, where: Filter) -> str:
         parts = []

@@ -24,6 +24,7 @@ PATIENCE_S = 60.0
 """How long a call is tried again while the server loads a collection or comes up."""
 _MOST_BYTES = 16_000_000  # of a call; a server takes 64 MB
 _CALL_S = 60.0
+_INDEX_S = 4 * 3600.0
 _PIECE = 60_000  # bytes of a text field; Milvus takes 65,535
 _PIECES = 4096  # of one entry of the log
 _ANSWER = 16_384  # rows that Milvus gives at once
@@ -139,6 +140,23 @@ class Engine:
         """Delete rows by id."""
         for start in range(0, len(ids), MOST_ROWS):
             self.call(self.client.delete, collection, ids=list(ids[start : start + MOST_ROWS]))
+
+    def index(self, collection: str, kind: str, params: dict[str, Any]) -> None:
+        """Put another index in the place of that of the vectors, and wait until the server searches by it."""
+        client = self.client
+        self.call(client.flush, collection)
+        self.call(client.release_collection, collection)
+        for name in self.call(client.list_indexes, collection):
+            self.call(client.drop_index, collection, name)
+        wanted = client.prepare_index_params()
+        wanted.add_index("vector", kind, metric_type="IP", params=params)
+        self.call(client.create_index, collection, wanted)
+        deadline = time.monotonic() + _INDEX_S
+        while self.call(client.describe_index, collection, "vector").get("pending_index_rows"):
+            if time.monotonic() > deadline:
+                raise GalleryError(f"{self.name}: the server did not make its index within {_INDEX_S / 3600:g} hours.")
+            time.sleep(0.5)
+        self.call(client.load_collection, collection)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -115,8 +115,9 @@ def in_words(
     seen: Sequence[tuple[str, float]],
 ) -> list[list[Hit]]:
     """Rows and similarities as hits. Rows that were erased meanwhile are left out."""
-    ids = sorted({int(id) for each in found for id in each.ids})
-    rows = {row.id: row for row in store.sightings(ids)}
+    rows = {row.id: row for each in found for row in each.rows or ()}
+    ids = sorted({int(id) for each in found if each.rows is None for id in each.ids})
+    rows |= {row.id: row for row in store.sightings(ids)} if ids else {}
     return [
         [
             Hit(

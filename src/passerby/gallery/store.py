@@ -44,10 +44,12 @@ class Found:
     Attributes:
         ids: (n,) int64.
         similarities: (n,) float32 products with the vector.
+        rows: the rows themselves, where the store has them at hand; None: ask for them.
     """
 
     ids: np.ndarray
     similarities: np.ndarray
+    rows: Sequence[Sighting] | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,10 @@ class Store(Protocol):
 
     def events(self, limit: int | None = None) -> list[Event]:
         """The audit log, latest first."""
+        ...
+
+    def accelerate(self) -> float:
+        """Build the index that `nearest` may use where `approximate` is true; the share of the nearest that it finds."""
         ...
 
     def forget(self, ids: Sequence[int], identities: Sequence[int], action: str, text: str, at: float) -> None:
