@@ -16,8 +16,8 @@ detection: recall and precision at IoU 0.5, one box a person, by confidence; box
 tracking: HOTA, IDF1 and MOTA of the package trackers (the measures of TrackEval), and recall and precision of the boxes that are
 in tracks. Of films with NAME.gt.txt beside them.
 
-confidence: the same and the crops that are kept, over all films together, by the confidence that begins a track; of one look. The
-default was chosen by it, on films of `passerby street video`.
+confidence: the same and the crops that are kept, over all films together, by the confidence from which a box counts; of one look.
+The default was chosen by it, on films of `passerby street video`.
 
 kill: indexing is killed (SIGKILL) at random moments, again and again, until it has been so often; what was there before must be
 there after each, and at the end the gallery must hold what an uninterrupted run makes: nothing lost, nothing doubled.
@@ -48,9 +48,10 @@ from passerby.video import Boxes, Detection, Film, GivenBoxes, Indexing, Trackin
 from passerby.video.boxes import overlaps
 from passerby.video.crops import Cropping, TrackCrops, cut
 from passerby.video.seeing import Watcher
+from passerby.video.tracking import CARRIES
 
-CONFIDENCES = (0.2, 0.3, 0.4, 0.5)
-BEGINNINGS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
+CONFIDENCES = (0.225, 0.3, 0.4, 0.5)
+COUNTING = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 LEAST_VISIBLE = 0.4
 
 
@@ -75,8 +76,8 @@ def matched(boxes: Boxes, truth: tuple[np.ndarray, np.ndarray]) -> tuple[int, in
     """People found, boxes that show none, and people that count; the surest boxes choose first."""
     corners, counts = truth
     shared = overlaps(boxes.corners.astype(float), corners)
-    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes.corners, corners)]
-    iou = shared / (areas[0][:, None] + areas[1][None] - shared)
+    theirs = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
+    iou = shared / (boxes.areas[:, None] + theirs[None] - shared)
     taken: set[int] = set()
     wrong = 0
     for row in np.argsort(-boxes.confidences):
@@ -166,20 +167,20 @@ def confidence(films: list[Path], every: int) -> None:
     """What each confidence gives, of one look at all films."""
     seen = []
     for path in films:
-        film, detector = open_film(path), open_detector(None, Detection(confidence=min(BEGINNINGS) / 2))
+        film, detector = open_film(path), open_detector(None, Detection(confidence=CARRIES * min(COUNTING)))
         boxes = {frame.number: detector(frame.pixels()) for frame in film.frames() if frame.number % every == 0}
         truth = read_truth(path, film.size)
         people = sum(int(truth[number][1].sum()) for number in set(boxes) & set(truth))
         print(f"{path.stem}: {len(boxes)} looks, {people} people", flush=True)
         seen.append((path, film, boxes, truth, people))
-    print("begins  detected, recall / precision  HOTA   IDF1   MOTA   in tracks, recall / precision  crops  of nobody")
-    for sure in BEGINNINGS:
+    print("counts  detected, recall / precision  HOTA   IDF1   MOTA   in tracks, recall / precision  crops  of nobody")
+    for sure in COUNTING:
         marks, detected, tracked, crops, nobody = [], [], [], 0, 0
         for path, film, boxes, truth, people in seen:
             eyes = GivenBoxes(
-                "seen", {number: each[each.confidences >= sure / 2] for number, each in boxes.items()}, tracked=False
+                "seen", {number: each[each.confidences >= CARRIES * sure] for number, each in boxes.items()}, tracked=False
             )
-            watcher = Watcher(film, eyes, Tracking(sure=sure), every, segment_s=1e9)
+            watcher = Watcher(film, eyes, Tracking.of(sure), every, segment_s=1e9)
             found, kept = {}, {}
             for frame in film.frames():
                 if frame.number % every:

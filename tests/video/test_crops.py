@@ -48,7 +48,7 @@ def test_cutting_takes_those_who_are_large_and_sure_enough():
     picture = np.arange(60 * 80 * 3, dtype=np.uint32).astype(np.uint8).reshape(60, 80, 3)
     made = []
     frame = Frame(7, 0.7, None, lambda: made.append(1) or picture)
-    boxes = Boxes.of([[10.4, 5.2, 30.1, 55.4], [40, 5, 60, 15], [40, 5, 60, 55]], [0.9, 0.9, 0.3], [4, 5, 6])
+    boxes = Boxes.of([[10.4, 5.2, 30.1, 55.4], [40, 5, 60, 15], [40, 5, 60, 55]], [0.9, 0.9, 0.29], [4, 5, 6])
     found = cut(frame, boxes, (80, 60), Cropping())
     assert list(found) == [4] and made == [1]
     assert (found[4].frame, found[4].seconds, found[4].box) == (7, 0.7, (10.0, 5.0, 20.0, 50.0))

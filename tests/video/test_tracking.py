@@ -41,6 +41,14 @@ def test_a_weak_box_carries_a_track_on_and_begins_none():
     assert len(step.boxes) == 1 and step.boxes.corners[0, 0] == 27 and follower.open == (int(step.boxes.tracks[0]),)
 
 
+def test_a_track_begins_with_a_surer_box_than_it_goes_on_with():
+    assert Tracking.of(0.3) == Tracking() and Tracking.of(0.8).begin == 0.9
+    follower = ByteTracker(Tracking(begin=0.6, sure=0.3), 10)
+    for number in range(6):
+        step = follower.step(number, boxes(walk(number, 0, 3, 0.7 if number < 2 else 0.4), walk(number, 200, 2, 0.5)))
+    assert step.boxes.corners[:, 0].tolist() == [15] and len(follower.open) == 1
+
+
 def test_the_same_boxes_give_the_same_tracks():
     random = np.random.default_rng(0)
     frames = [

@@ -55,8 +55,9 @@ class Options:
     sides: tuple[int, ...] = (640, 416)
     """longer sides of the pictures that the detector sees, pixels: a larger one finds smaller people and takes longer, a smaller
     one beside it finds those who fill the picture. A detector of a fixed size sees its own"""
-    confidence: float = 0.4
-    """of a box that begins a track or is cut out, 0 to 1; boxes down to half of it only carry a track on"""
+    confidence: float = 0.3
+    """of a box that counts as a person and is cut out, 0 to 1; a track begins with one half as sure again, and boxes down to
+    three quarters of it carry a track on"""
     detections: Path | None = None
     """boxes of another tool in MOT format, instead of a detector; of one film"""
     tracks: Path | None = None
@@ -192,10 +193,11 @@ class _Job:
 
 def _eyes(options: Options) -> Detector | GivenBoxes:
     from passerby.video import Detection, open_detector, read_boxes
+    from passerby.video.tracking import CARRIES
 
     if options.tracks is not None:
         return read_boxes(options.tracks, tracked=True)
-    weak = options.confidence / 2
+    weak = round(CARRIES * options.confidence, 6)
     if options.detections is not None:
         return read_boxes(options.detections, tracked=False, confidence=weak)
     return open_detector(options.detector, Detection(confidence=weak, sides_px=options.sides))
@@ -204,9 +206,8 @@ def _eyes(options: Options) -> Detector | GivenBoxes:
 def _how(options: Options) -> Indexing:
     from passerby.video import Cropping, Indexing, Tracking
 
-    sure = options.confidence
-    cropping = Cropping(options.crops_per_track, min_height_px=options.min_height, min_confidence=sure)
-    return Indexing(options.every, Tracking(sure=sure), cropping)
+    cropping = Cropping(options.crops_per_track, min_height_px=options.min_height, min_confidence=options.confidence)
+    return Indexing(options.every, Tracking.of(options.confidence), cropping)
 
 
 def _tell(report: FilmReport) -> None:

@@ -38,6 +38,11 @@ class Boxes:
         """The chosen rows."""
         return Boxes(self.corners[rows], self.confidences[rows], self.tracks[rows])
 
+    @property
+    def areas(self) -> np.ndarray:
+        """(N,) square pixels."""
+        return (self.corners[:, 2:] - self.corners[:, :2]).astype(float).prod(axis=1)
+
     def clipped(self, size: tuple[int, int]) -> Boxes:
         """The parts inside a picture of (width, height); boxes of which nothing is inside are left out."""
         corners = self.corners.clip(0, [*size, *size])

@@ -33,7 +33,7 @@ class Cropping:
     crops_per_track: int = 5
     min_height_px: int = 40
     min_width_px: int = 12
-    min_confidence: float = 0.4
+    min_confidence: float = 0.3
 
     def __post_init__(self) -> None:
         for name in ("crops_per_track", "min_height_px", "min_width_px"):

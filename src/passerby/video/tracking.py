@@ -16,7 +16,11 @@ import numpy as np
 from passerby.errors import MissingDependencyError, UsageError
 from passerby.video.boxes import Boxes
 
-__all__ = ["ByteTracker", "Follower", "GivenTracks", "Step", "Tracking"]
+__all__ = ["CARRIES", "ByteTracker", "Follower", "GivenTracks", "Step", "Tracking"]
+
+
+CARRIES = 0.75
+"""Boxes with so large a share of the confidence that counts carry a track on."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Tracking:
     """How people are followed.
 
     Attributes:
-        sure: confidence from which a box may begin a track, 0 to 1; weaker ones only continue one.
+        begin: confidence from which a box may begin a track, 0 to 1.
+        sure: confidence from which a box is joined to tracks first; weaker ones only to the tracks that are left then.
         overlap: least intersection over union of a box with where its track is expected.
         patience_s: seconds after which a track that is not seen any more has ended.
         confirm: looks at a person before it counts as a track.
@@ -33,19 +38,25 @@ class Tracking:
         UsageError: a value out of range.
     """
 
-    sure: float = 0.4
+    begin: float = 0.45
+    sure: float = 0.3
     overlap: float = 0.15
     patience_s: float = 1.0
     confirm: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("sure", "overlap"):
+        for name in ("begin", "sure", "overlap"):
             if not 0 < getattr(self, name) < 1:
                 raise UsageError(f"{name} of the tracking is {getattr(self, name)}: it lies between 0 and 1.")
         if not 0 < self.patience_s <= 60 or self.confirm < 1:
             raise UsageError(
                 f"patience_s of the tracking is {self.patience_s:g} and confirm {self.confirm}: up to 60 seconds, and 1 or more."
             )
+
+    @classmethod
+    def of(cls, confidence: float) -> Tracking:
+        """The usual way to follow people whose boxes count from `confidence` on: a track begins with a box half as sure again."""
+        return cls(begin=round(min(1.5 * confidence, (1 + confidence) / 2), 6), sure=confidence)
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ class ByteTracker:
         self._tracker = ByteTrackTracker(
             lost_track_buffer=max(1, round(how.patience_s * 30)),  # counted in frames of 30 a second, whatever the rate
             frame_rate=looks_a_second,
-            track_activation_threshold=how.sure,
+            track_activation_threshold=how.begin,
             minimum_consecutive_frames=how.confirm,
             minimum_iou_threshold=how.overlap,
             high_conf_det_threshold=how.sure,

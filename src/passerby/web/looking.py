@@ -21,7 +21,7 @@ _SHOWN_PX = 1600
 _CROP_PX = 640
 _MOST_PEOPLE = 40
 _LEAST_HEIGHT_PX = 24
-_CONFIDENT = 0.35
+_CONFIDENT = 0.3  # as in films
 _ALONE = 0.6  # of the picture: one person who fills so much of it is a crop already
 
 
