@@ -27,7 +27,7 @@ def similarities(query, gallery, distance):
 @pytest.mark.parametrize("distance", ["cosine", "euclidean", "dot"])
 @pytest.mark.parametrize("rough", [False, True])
 def test_views_rank_as_the_distance_does(distance, rough):
-    products = Products(QUERY, GALLERY, Rounded.of(GALLERY.vectors) if rough else None)
+    products = Products(QUERY, GALLERY, GALLERY.lengths(), Rounded.of(GALLERY.vectors) if rough else None)
     order = np.random.default_rng(2).permutation(len(GALLERY))
     view = products.view(distance, order)
     found = np.concatenate([[view(row) for row in block] for block in products.blocks()])
@@ -37,7 +37,7 @@ def test_views_rank_as_the_distance_does(distance, rough):
 
 
 def test_what_is_kept_is_given_again_and_to_re_ranking():
-    products = Products(QUERY, GALLERY, keep=True)
+    products = Products(QUERY, GALLERY, GALLERY.lengths(), keep=True)
     assert products.known() is None
     blocks = list(products.blocks())
     assert all(np.shares_memory(one, other) for one, other in zip(blocks, products.blocks(), strict=True))
@@ -45,7 +45,7 @@ def test_what_is_kept_is_given_again_and_to_re_ranking():
     out, other = np.empty((2, 650 * 650), dtype=np.float32)
     rows = slice(580, 620)  # queries and gallery
     assert np.allclose(with_dots.products(rows, 590, out), without.products(rows, 590, other), atol=1e-4)
-    assert not Products(QUERY, GALLERY).known()
+    assert not Products(QUERY, GALLERY, GALLERY.lengths()).known()
 
 
 def test_rounded_rows_are_off_by_half_a_step_at_most():

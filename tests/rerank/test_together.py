@@ -46,11 +46,13 @@ def test_some_images_and_then_all_give_what_each_set_gives(kernel, given, seed):
             assert np.abs(whole(blocks) - whole(rerank_blocks(query, some, method))).max() < 2e-6
 
 
+@pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("seed", range(4))
-def test_candidates_that_grew_settle_to_the_same_neighbours(seed):
+def test_candidates_that_grew_settle_to_the_same_neighbours(seed, given):
     query, gallery, first = sets(seed, ties=seed % 2 == 0)
     workers, k = Workers.choose("numba", 1, 2), 5
-    some, images = Joined.of(query, gallery[first]), Joined.of(query, gallery)
+    dots = Dots(4 * query.vectors @ gallery.vectors.T, 0.25) if given else None
+    some, images = Joined.of(query, gallery[first]), Joined.of(query, gallery, "cosine", dots)
     of = np.flatnonzero(np.concatenate([np.ones(len(query), dtype=bool), first]))
     grown = grow_candidates(images, find_candidates(some, k, workers, 16), of, k, workers, 16)
     found, expected = settle(images, grown, k, workers, 16), find_neighbours(images, k, workers, 16)

@@ -56,11 +56,13 @@ def count_kinds(block, first, view, labels, start, own_camera, as_near, nearer, 
 
 
 @machine_code
-def count_shots(similar, shots, values, kind_of_person, own, found):
+def count_shots(row, view, shots, values, kind_of_person, own, found):
     """Fill `found` (repeats, 2, 3): how many of the `shots` (repeats, people) are at least as near as each value, and nearer."""
+    columns, scale, offset = view
     for r in range(shots.shape[0]):
         for p in range(shots.shape[1]):
-            value = similar[shots[r, p]]
+            shot = shots[r, p]
+            value = row[columns[shot]] * scale[shot] - offset[shot]
             if p != own and value >= values[r]:
                 found[r, 0, kind_of_person[p]] += 1
                 if value > values[r]:

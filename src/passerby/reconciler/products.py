@@ -56,6 +56,14 @@ class Rounded(NamedTuple):
 
         torch._int_mm(torch.from_numpy(self.values), torch.from_numpy(others.values).T, out=torch.from_numpy(out))  # pyright: ignore[reportPrivateImportUsage]
 
+    def scaled(self, others: Rounded, integers: np.ndarray, out: np.ndarray) -> None:
+        """Turn what `products` gave into products of the rows, in `out` (n, N) float32."""
+        import torch
+
+        found = torch.from_numpy(out)
+        torch.mul(torch.from_numpy(integers), torch.from_numpy(others.scale), out=found)
+        found *= torch.from_numpy(self.scale)[:, None]
+
 
 def rounding_pays(dim: int) -> bool:
     """Whether this machine has right products of 8-bit integers, and much faster ones than float32 products."""
@@ -85,19 +93,20 @@ class Products:
     Attributes:
         query: (Q, D).
         gallery: (G, D).
+        lengths: (G,) of the gallery's vectors.
         rounded: the gallery, rounded, for rough products; None for exact ones.
         keep: whether exact ones are kept for who asks again.
     """
 
     query: Embeddings
     gallery: Embeddings
+    lengths: np.ndarray
     rounded: Rounded | None = None
     keep: bool = False
     kept: np.ndarray | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._lengths = self.gallery.lengths()
-        self._factor = max(float(self._lengths.max()), float(self.query.lengths().max()))
+        self._factor = max(float(self.lengths.max()), float(self.query.lengths().max()))
 
     def blocks(self) -> Iterator[np.ndarray]:
         """(rows, G) float32; the next block overwrites the one before unless they are kept."""
@@ -116,14 +125,13 @@ class Products:
             else:
                 rough = Rounded.of(part)
                 rough.products(self.rounded, integers[: len(part)])
-                np.multiply(integers[: len(part)], self.rounded.scale, out=block, dtype=np.float32, casting="unsafe")
-                block *= rough.scale[:, None]
+                rough.scaled(self.rounded, integers[: len(part)], block)
             yield block
         self.kept = out if self.keep else None
 
     def view(self, distance: str, order: np.ndarray) -> View:
         """How these products become similarities by `distance`."""
-        lengths = (self._lengths / self._factor)[order]
+        lengths = (self.lengths / self._factor)[order]
         one = np.ones(len(order), dtype=np.float32)
         if distance == "cosine":
             return View(order, (1 / lengths).astype(np.float32), 0 * one)

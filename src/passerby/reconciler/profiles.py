@@ -108,6 +108,10 @@ class View(NamedTuple):
         """(G,) the similarities of one query."""
         return row[self.columns] * self.scale - self.offset
 
+    def at(self, row: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Those of some images alone."""
+        return row[self.columns[positions]] * self.scale[positions] - self.offset[positions]
+
 
 @dataclass(frozen=True, eq=False)
 class Profile:
@@ -152,7 +156,7 @@ class Profile:
                 if self.shots is None:
                     self._enter(view(block[row]), first + row, labels)
                 else:
-                    self._draw(view(block[row]), first + row, labels, seed, workers)
+                    self._draw(block[row], view, first + row, labels, seed, workers)
 
         workers.share(count, len(block))
 
@@ -169,7 +173,7 @@ class Profile:
             if len(segment):
                 self.as_near[here, kind], self.nearer[here, kind] = wrong_before(segment, values)
 
-    def _draw(self, similar: np.ndarray, query: int, labels: Gallery, seed: int, workers: Workers) -> None:
+    def _draw(self, row: np.ndarray, view: View, query: int, labels: Gallery, seed: int, workers: Workers) -> None:
         """Draw an image a person and count those that stand before a right answer, drawn too."""
         assert self.shots is not None
         repeats, own, of_camera = self.shots.shape[1], labels.own[query], labels.from_own_camera[query]
@@ -179,14 +183,14 @@ class Profile:
         for with_own, right in enumerate((own[~of_camera], own)):
             if not len(right):
                 continue
-            values = similar[right[(random.random(repeats) * len(right)).astype(np.int64)]]
+            values = view.at(row, right[(random.random(repeats) * len(right)).astype(np.int64)])
             found = self.shots[query, :, :, with_own]
             if workers.numba:
                 from passerby.reconciler.compiled import count_shots
 
-                count_shots(similar, shots, values, labels.kind_of_person, labels.person[query], found)
+                count_shots(row, view, shots, values, labels.kind_of_person, labels.person[query], found)
                 continue
-            drawn = similar[shots]
+            drawn = view.at(row, shots)
             drawn[:, labels.person[query]] = -np.inf
             for kind in range(3):
                 some = drawn[:, labels.kind_of_person == kind]

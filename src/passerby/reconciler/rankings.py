@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from passerby.embeddings import Embeddings, QueryGallery
+from passerby.embeddings import QueryGallery
 from passerby.metrics import pool_queries
 from passerby.reconciler.products import Products, Rounded
 from passerby.reconciler.profiles import Gallery, Profile, View
@@ -21,9 +21,9 @@ _PASSES = 16  # over each similarity, about: what decides whether compiling is w
 _SAME_LENGTH = 1e-4  # relative: rankings by cosine, Euclidean distance and dot product then agree
 
 
-def distances_that_differ(gallery: Embeddings, preferred: str) -> tuple[str, ...]:
-    """Distances that can rank this gallery differently, the preferred one first: one alone where all vectors are as long."""
-    lengths = gallery.lengths()
+def distances_that_differ(lengths: np.ndarray, preferred: str) -> tuple[str, ...]:
+    """Distances that can rank a gallery of vectors of these lengths differently, the preferred one first: one alone where all are
+    as long."""
     if lengths.max() - lengths.min() <= _SAME_LENGTH * lengths.max():
         return (preferred,)
     return (preferred, *(name for name in ("cosine", "euclidean", "dot") if name != preferred))
@@ -40,12 +40,18 @@ def by_product(
 
 
 def by_pooled_product(
-    sets: QueryGallery, start: Setting, labels: Gallery, distances: Sequence[str], *, rounded: Rounded | None = None
+    sets: QueryGallery,
+    lengths: np.ndarray,
+    start: Setting,
+    labels: Gallery,
+    distances: Sequence[str],
+    *,
+    rounded: Rounded | None = None,
 ) -> Iterator[tuple[Setting, Profile]]:
-    """The same for the multi-query of `start`; the cosine pools unit vectors, the others vectors as stored."""
+    """The same for the multi-query of `start`; the cosine pools unit vectors, the others vectors as stored; (G,) `lengths`."""
     assert sets.multi_query is not None
     pooled = pool_queries(sets.query, sets.multi_query, start.convention.multi_query, unit="cosine" in distances)
-    yield from by_product(Products(pooled, sets.gallery, rounded), start, labels, distances)
+    yield from by_product(Products(pooled, sets.gallery, lengths, rounded), start, labels, distances)
 
 
 def by_reranking(

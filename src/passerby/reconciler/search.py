@@ -108,8 +108,8 @@ class _Search:
         if sets.query.dim != sets.gallery.dim:
             told = f"queries have {sets.query.dim} dimensions, the gallery {sets.gallery.dim}"
             raise EmbeddingsError(f"{told}: one model must make both.")
-        for part, name in ((sets.query, "query"), (sets.gallery, "gallery")):
-            part.unit_lengths(f"{name} vectors")
+        sets.query.unit_lengths("query vectors")
+        self._lengths = {"": sets.gallery.unit_lengths("gallery vectors")}  # by features
         query, gallery = (Columns(part.pids, part.camids, part.names) for part in (sets.query, sets.gallery))
         match(query, gallery, start.convention)  # refuses what cannot be scored, before work starts
         self._screen, self._claim, self._sets = screen, screen.claim, sets
@@ -119,7 +119,7 @@ class _Search:
         self._labels = Gallery(sets.query, sets.gallery, zero_is_nobody=nobody)
         self._choices = self._possible(nobody)
         kept = 4e-6 * len(sets.query) * len(sets.gallery) <= _KEPT_MB
-        self._products = Products(sets.query, sets.gallery, keep=kept)
+        self._products = Products(sets.query, sets.gallery, self._lengths[""], keep=kept)
         self._found: list[Candidate] = []
         self._tried = 0
         self._notes: list[str] = []
@@ -148,7 +148,12 @@ class _Search:
         return made
 
     def _distances(self, features: str) -> tuple[str, ...]:
-        return distances_that_differ(self._screen.features[features].gallery, self._start.convention.distance)
+        return distances_that_differ(self._lengths_of(features), self._start.convention.distance)
+
+    def _lengths_of(self, features: str) -> np.ndarray:
+        if features not in self._lengths:
+            self._lengths[features] = self._screen.features[features].gallery.lengths()
+        return self._lengths[features]
 
     def _multiplied(self, features: str) -> Iterator[_Stage]:
         """Single queries, and pooled ones where they are stored."""
@@ -158,12 +163,12 @@ class _Search:
             start = replace(self._start, features=features, convention=replace(self._start.convention, multi_query=how))
             for group in ([d for d in distances if (d == "cosine") == unit] for unit in (True, False)):
                 if group:
-                    rankings = partial(by_pooled_product, sets, start, self._labels, group)
+                    rankings = partial(by_pooled_product, sets, self._lengths_of(features), start, self._labels, group)
                     yield _Stage(least + 1 + (distances[0] not in group), False, rankings, screened=features)
 
     def _plain(self, features: str, *, rounded: Rounded | None = None) -> Iterator[tuple[Setting, Profile]]:
         sets, given = self._screen.features[features], not features and rounded is None
-        products = self._products if given else Products(sets.query, sets.gallery, rounded)
+        products = self._products if given else Products(sets.query, sets.gallery, self._lengths_of(features), rounded)
         return by_product(products, replace(self._start, features=features), self._labels, self._distances(features))
 
     def _reranked(self) -> list[_Stage]:

@@ -8,7 +8,17 @@ import numpy as np
 
 from passerby.metrics.compiled import machine_code
 
-__all__ = ["near_columns", "near_rows", "overlap_rows", "pair_distances", "settle_rows"]
+__all__ = [
+    "count_columns",
+    "count_mixed",
+    "fill_columns",
+    "fill_mixed",
+    "near_columns",
+    "near_rows",
+    "overlap_rows",
+    "pair_distances",
+    "settle_rows",
+]
 
 _fast_machine_code = partial(machine_code, any_order=True)
 _CHUNK = 128  # columns that are looked at together; only where one of them is near enough are they looked at singly
@@ -145,3 +155,64 @@ def overlap_rows(block, first, weights, inverted, by_product, row_from, row_to):
             else:
                 for b in range(low, high):
                     row[target[b]] += min(mine, by_weight[b])
+
+
+@machine_code
+def count_columns(lists, row_from, row_to, counts):
+    """Add to `counts` (columns,) how many entries of the rows each column has; `lists` is (starts, columns, values)."""
+    starts, columns, _ = lists
+    for e in range(starts[row_from], starts[row_to]):
+        counts[columns[e]] += 1
+
+
+@machine_code
+def fill_columns(lists, row_from, row_to, first, at, found):
+    """Enter the rows into `found`, the same matrix by column from row `first` on; `at` says where, and moves on."""
+    starts, columns, values = lists
+    _, rows, by_column = found
+    for r in range(row_from, row_to):
+        for e in range(starts[r], starts[r + 1]):
+            place = at[columns[e]]
+            rows[place], by_column[place] = r - first, values[e]
+            at[columns[e]] = place + 1
+
+
+@machine_code
+def count_mixed(ids, own, pointing, size, row_from, row_to):
+    """Fill `size` (N,): in how many columns some neighbour of the row has an entry, in one matrix or the other."""
+    seen = np.full(ids.shape[0], -1, np.int32)
+    for i in range(row_from, row_to):
+        size[i] = 0
+        for a in range(ids.shape[1]):
+            j = ids[i, a]
+            for starts, columns, _ in (own, pointing):
+                for e in range(starts[j], starts[j + 1]):
+                    size[i] += seen[columns[e]] != i
+                    seen[columns[e]] = i
+
+
+@machine_code
+def fill_mixed(ids, share, own, pointing, found, row_from, row_to):
+    """Fill the rows of `found`: the sum of the neighbours' rows in both matrices, each times its share, brought to length 1."""
+    to, columns, values = found
+    seen = np.full(ids.shape[0], -1, np.int32)
+    sums = np.empty(ids.shape[0], np.float32)
+    for i in range(row_from, row_to):
+        end = to[i]
+        for a in range(ids.shape[1]):
+            j, times = ids[i, a], share[i, a]
+            for starts, theirs, weights in (own, pointing):
+                for e in range(starts[j], starts[j + 1]):
+                    column = theirs[e]
+                    if seen[column] != i:
+                        seen[column] = i
+                        sums[column] = 0
+                        columns[end] = column
+                        end += 1
+                    sums[column] += times * weights[e]
+        square = 0.0
+        for e in range(to[i], end):
+            square += np.float64(sums[columns[e]]) * np.float64(sums[columns[e]])
+        length = np.sqrt(square) if square > 0 else 1.0
+        for e in range(to[i], end):
+            values[e] = sums[columns[e]] / length

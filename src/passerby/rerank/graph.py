@@ -14,6 +14,7 @@ from passerby.rerank.joined import Distance, Joined, Workers, in_strips, row_blo
 from passerby.rerank.neighbours import Neighbours
 from passerby.rerank.overlap import overlap
 from passerby.rerank.plans import Plan, plan_graph
+from passerby.rerank.smoothing import smoothed, transposed
 
 __all__ = ["GRAPH", "Graph"]
 
@@ -67,7 +68,7 @@ class Graph:
         """As `KReciprocal.blocks`: one less the similarity of the paper."""
         smooth = _smoothed(found(), self.k1, self.k2, workers)
         offset = images.num_first
-        inverted = smooth[offset:].tocsc()
+        inverted = transposed(smooth, offset, workers)
         scale = (self.weight * images.scale[offset:]).astype(np.float32)
         buffer, shared = np.empty((2, min(rows, Q) * (len(images) - offset)), dtype=np.float32)
         for part in row_blocks(Q, rows):
@@ -93,26 +94,10 @@ GRAPH = Graph()
 def _smoothed(found: Neighbours, k1: int, k2: int, workers: Workers) -> sparse.csr_array:
     """(N, N) who points at whom, after both rounds; rows of length 1, but the plain ones with k2 = 1."""
     N = len(found.ids)
-    shape = (N, N)
     ones = np.ones(N * k1, dtype=np.float32)
-    smooth = sparse.csr_array((ones, found.ids[:, :k1].ravel(), np.arange(0, N * k1 + 1, k1)), shape=shape)
+    starts = np.arange(0, N * k1 + 1, k1, dtype=found.ids.dtype)
+    pointing = sparse.csr_array((ones, found.ids[:, :k1].ravel(), starts), shape=(N, N))
     if k2 == 1:
-        return smooth
+        return pointing
     near = ((1 - found.distances[:, :k2] / 2) ** 2).astype(np.float32)
-    over = sparse.csr_array((near.ravel(), found.ids[:, :k2].ravel(), np.arange(0, N * k2 + 1, k2)), shape=shape)
-    for _ in range(_ROUNDS):
-        smooth = _product(over, sparse.csr_array(smooth + smooth.T.tocsr()), workers)
-        length = np.sqrt(smooth.multiply(smooth).sum(axis=1))
-        smooth.data /= np.repeat(np.where(length > 0, length, 1), np.diff(smooth.indptr)).astype(np.float32)
-    smooth.sort_indices()
-    return smooth
-
-
-def _product(one: sparse.csr_array, other: sparse.csr_array, workers: Workers) -> sparse.csr_array:
-    parts: dict[int, sparse.csr_array] = {}
-
-    def rows(start: int, stop: int) -> None:
-        parts[start] = sparse.csr_array(one[start:stop] @ other)
-
-    workers.share(rows, len(one.indptr) - 1)
-    return sparse.csr_array(sparse.vstack([parts[start] for start in sorted(parts)], format="csr"))
+    return smoothed(pointing, found.ids[:, :k2], near, _ROUNDS, workers)

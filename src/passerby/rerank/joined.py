@@ -149,8 +149,14 @@ class Joined:
         """(n, N) dot products of any images `ids`, scaled, with all, these not scaled."""
         found = out[: len(ids) * len(self)].reshape(-1, len(self))
         vectors = (self.take(ids) * self.scale[ids, None]).astype(np.float32)
-        np.matmul(vectors, self.first.T, out=found[:, : self.num_first])
-        np.matmul(vectors, self.second.T, out=found[:, self.num_first :])
+        Q = self.num_first
+        if self.dots is None or (ids < Q).any():
+            np.matmul(vectors, self.first.T, out=found[:, :Q])
+        else:
+            values, factor, columns = self.dots
+            of = ids - Q if columns is None else columns[ids - Q]
+            np.multiply(values[:, of].T, (self.scale[ids] * factor).astype(np.float32)[:, None], out=found[:, :Q])
+        np.matmul(vectors, self.second.T, out=found[:, Q:])
         return found
 
     def into_distances(self, block: np.ndarray, ids: np.ndarray, start: int) -> np.ndarray:

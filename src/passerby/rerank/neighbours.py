@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from passerby.errors import MissingDependencyError, UsageError, nearest
 from passerby.progress import Meter, meter
@@ -34,11 +35,13 @@ class Neighbours:
         ids: (N, k) int32, nearest first; of equally far ones the lower number first.
         distances: (N, k) float64 squared Euclidean distances, as `Joined` scales the vectors.
         farthest: (N,) float64 the largest distance of each image to any.
+        kept: distances over k-reciprocal sets by k1, where several methods are going to need them.
     """
 
     ids: np.ndarray
     distances: np.ndarray
     farthest: np.ndarray
+    kept: dict[int, sparse.csr_array] | None = None
 
 
 def find_neighbours(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -15,6 +16,7 @@ __all__ = ["Plan", "check_depth", "plan_graph", "plan_k_reciprocal"]
 _BLOCK_ROWS = 512  # beyond this a product gains nothing
 _TRIED = 256, 4096  # rows and columns of the product that is timed
 _ENTRY = 8  # bytes of a sparse entry: column and value
+_BESIDE = 1.3  # times what the products take
 _START_MB = {True: 120, False: 30}  # compiled loops and what their compiler holds; without them, sparse products
 
 
@@ -24,13 +26,20 @@ class Plan:
 
     Attributes:
         rows: images a block.
-        seconds: predicted.
         memory_mb: predicted peak beyond the vectors, in 10^6 bytes.
+        cells: how many products of two vectors it takes, about.
+        images: what is re-ranked.
     """
 
     rows: int
-    seconds: float
     memory_mb: float
+    cells: float
+    images: Joined = field(repr=False)
+
+    @cached_property
+    def seconds(self) -> float:
+        """Predicted from a short product on this machine, which is made when this is asked for."""
+        return self.cells * _seconds_a_cell(self.images) * _BESIDE
 
     def in_words(self) -> str:
         """One line for the user."""
@@ -92,7 +101,7 @@ def _plan(images: Joined, k: int, entries: float, memory_mb: float, workers: Wor
         )
     rows = min(rows, _BLOCK_ROWS, N)
     cells = (0.5 if workers.numba else 1.0) * N * N + Q * (N - Q)
-    return Plan(rows, cells * _seconds_a_cell(images) * 1.3, fixed + rows * a_row)
+    return Plan(rows, fixed + rows * a_row, cells, images)
 
 
 def _seconds_a_cell(images: Joined) -> float:

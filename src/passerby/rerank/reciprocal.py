@@ -55,12 +55,23 @@ def neighbour_weights(images: Joined, found: Neighbours, k1: int, power: int, wo
     Source:
         Zhong et al., CVPR 2017, equation 7. The sum is 1 in the authors' code and not in the paper.
     """
+    near = _set_distances(images, found, k1, workers)
+    rows = np.repeat(np.arange(len(images)), np.diff(near.indptr))
+    weights = np.exp(-((near.data / positive(found.farthest)[rows]) ** power))
+    total = np.bincount(rows, weights=weights, minlength=len(images))
+    return sparse.csr_array(((weights / total[rows]).astype(np.float32), near.indices, near.indptr), shape=near.shape)
+
+
+def _set_distances(images: Joined, found: Neighbours, k1: int, workers: Workers) -> sparse.csr_array:
+    """(N, N) float64 distances over each image's set."""
+    if found.kept is not None and k1 in found.kept:
+        return found.kept[k1]
     sets = reciprocal_sets(found.ids, k1)
     rows = np.repeat(np.arange(len(images)), np.diff(sets.indptr))
-    distances = images.pair_distances(rows, sets.indices, workers)
-    weights = np.exp(-((distances / positive(found.farthest)[rows]) ** power))
-    total = np.bincount(rows, weights=weights, minlength=len(images))
-    return sparse.csr_array(((weights / total[rows]).astype(np.float32), sets.indices, sets.indptr), shape=sets.shape)
+    near = sparse.csr_array((images.pair_distances(rows, sets.indices, workers), sets.indices, sets.indptr), shape=sets.shape)
+    if found.kept is not None:
+        found.kept[k1] = near
+    return near
 
 
 def averaged(weights: sparse.csr_array, ids: np.ndarray, k2: int) -> sparse.csr_array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import TypeAlias
 
@@ -54,7 +55,7 @@ def rerank_together(
     rows = _rows(images, methods, memory_mb, workers)
     found = partial(find_neighbours, images, _depth(methods), workers, rows, search=search, progress=progress)
     if len(methods) > 1:  # one method lets its neighbours go as soon as it can
-        found = cache(found)
+        found = cache(lambda find=found: replace(find(), kept={}))
     return [method.blocks(images, len(query), found, rows, workers) for method in methods]
 
 
@@ -102,7 +103,7 @@ def rerank_growing(
         else:  # the first step, queries that are the gallery in one step alone, or a longer vector among the further ones
             candidates = find_candidates(images, depth, workers, rows)
         before = images, candidates
-        neighbours = settle(images, candidates, depth, workers, rows)
+        neighbours = replace(settle(images, candidates, depth, workers, rows), kept={} if len(methods) > 1 else None)
         found: Callable[[], Neighbours] = lambda neighbours=neighbours: neighbours  # noqa: E731
         yield [method.blocks(images, len(query), found, rows, workers) for method in methods]
 
