@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from passerby.cli import main, train
+from passerby.recipes import RECIPES
 from passerby.recipes.baseline import Config
 
 FAST = ["--backbone", "osnet_x0_25", "--weights", "scratch", "--height", "64", "--width", "32", "--pad-px", "2", "--workers", "0"]
@@ -73,6 +74,12 @@ def test_a_preset_prints_the_published_figures_beside(market: Path, tmp_path: Pa
     assert main(["train", "baseline", "--preset", "market-resnet50", *words]) == 0
     said = capsys.readouterr().out
     assert "published" in said and "88.84%" in said and "71.59%" in said and "trapezoid" in said
+
+
+def test_the_recipes_are_listed_with_what_they_are(capsys):
+    assert main(["train"]) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert [name for name, _ in lines] == list(RECIPES) and dict(lines)["metabin"].startswith("MetaBIN: gates between batch")
 
 
 def test_the_presets_are_listed(capsys: pytest.CaptureFixture[str]):

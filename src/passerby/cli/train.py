@@ -116,7 +116,7 @@ def _resolve(recipe_name: str, arguments: list[str]) -> tuple[RunOptions, Any, A
 
 def main(arguments: Sequence[str]) -> int:
     """Run `passerby train` with the words that follow it."""
-    from passerby.recipes import RECIPES
+    from passerby.recipes import RECIPES, about
 
     words = list(arguments)
     if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
@@ -124,7 +124,8 @@ def main(arguments: Sequence[str]) -> int:
     if not words or words[0].startswith("-"):
         print("usage: passerby train RECIPE [--preset NAME] [--config FILE] [options]     passerby train RECIPE --help\n")
         for name in RECIPES:
-            print(f"  {name}")
+            print(f"  {name:<12}{about(name)}")
+        print("\nPresets, with the published figures: passerby train RECIPE --presets")
         return 0
     name, rest = words[0], words[1:]
     if "--presets" in rest:

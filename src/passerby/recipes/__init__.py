@@ -5,6 +5,7 @@ A preset is a named set of a recipe's options with the figures that were publish
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module, resources
@@ -15,7 +16,7 @@ import yaml
 
 from passerby.errors import UsageError, nearest
 
-__all__ = ["RECIPES", "Preset", "Published", "load_preset", "preset_names", "recipe"]
+__all__ = ["RECIPES", "Preset", "Published", "about", "load_preset", "preset_names", "recipe"]
 
 RECIPES: dict[str, str] = {
     "baseline": "passerby.recipes.baseline",
@@ -67,6 +68,12 @@ def recipe(name: str) -> ModuleType:
     if name not in RECIPES:
         raise UsageError(f'no recipe "{name}". {nearest(name, RECIPES)}')
     return import_module(RECIPES[name])
+
+
+def about(name: str) -> str:
+    """What a recipe is, in one line: the first of its module, which is not imported for it."""
+    source = resources.files("passerby.recipes") / f"{RECIPES[name].rpartition('.')[2]}.py"
+    return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
 def preset_names(recipe_name: str | None = None) -> list[str]:
