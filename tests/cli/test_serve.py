@@ -85,8 +85,8 @@ def test_the_gallerys_model_is_taken_for_pictures(served: list[Any], path: Path,
     load(monkeypatch, embedder())
     assert main(["serve", str(path), "--port", "0", "--names", "cameras.example"]) == 0
     ((service, host, port, token, names),) = served
-    assert service.embedder is not None and (host, port, token, names) == ("127.0.0.1", 0, None, ("cameras.example",))
-    assert service.cameras == () and "is off" not in capsys.readouterr().out
+    assert service.looking.embedder is not None and (host, port, token, names) == ("127.0.0.1", 0, None, ("cameras.example",))
+    assert service.looking.cameras == () and "is off" not in capsys.readouterr().out
 
 
 def test_another_model_is_refused_when_it_was_named_and_else_turned_off(
@@ -97,7 +97,7 @@ def test_another_model_is_refused_when_it_was_named_and_else_turned_off(
     assert "they cannot be compared" in capsys.readouterr().err and not served
     assert main(["serve", str(path)]) == 0
     assert "searching by pictures is off: the gallery's vectors are of baseline abc" in capsys.readouterr().out
-    assert served[0][0].embedder is None and served[0][0].detector is None
+    assert served[0][0].looking.embedder is None and served[0][0].looking.detector is None
 
 
 def test_without_any_model_the_page_is_served_and_a_wrong_one_is_an_error(
@@ -114,15 +114,15 @@ def test_cameras_of_a_model_with_statistics_are_asked_for(served: list[Any], pat
     made = embedder()
     made.cameras, made.camera_agnostic = SimpleNamespace(cameras=["gate", "yard"]), False
     load(monkeypatch, made)
-    assert main(["serve", str(path)]) == 0 and served[0][0].cameras == ("gate", "yard")
+    assert main(["serve", str(path)]) == 0 and served[0][0].looking.cameras == ("gate", "yard")
     made.camera_agnostic = True
-    assert main(["serve", str(path)]) == 0 and served[1][0].cameras == ()
+    assert main(["serve", str(path)]) == 0 and served[1][0].looking.cameras == ()
 
 
 def test_without_a_detector_pictures_are_crops(served: list[Any], path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     load(monkeypatch, embedder())
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert main(["serve", str(path)]) == 0 and served[0][0].detector is None
+    assert main(["serve", str(path)]) == 0 and served[0][0].looking.detector is None
     assert "pictures are taken as crops" in capsys.readouterr().out
     assert main(["serve", str(path), "--detector", "x.onnx"]) == 1
     assert "x.onnx" in capsys.readouterr().err or len(served) == 1
@@ -156,4 +156,4 @@ def test_it_serves_and_ends_with_ctrl_c(path: Path):
         assert [hit["sighting"]["id"] for hit in json.load(answer)["hits"]] == [2]
     started.send_signal(signal.SIGINT)
     _, error = started.communicate(timeout=60)
-    assert started.returncode in (0, 130) and "Traceback" not in error
+    assert started.returncode == 0 and "Traceback" not in error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from contextlib import suppress
 
 import uvicorn
 
@@ -59,7 +60,8 @@ def serve(service: Service, host: str, port: int, token: str | None = None, name
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False)
         service.warm()
         print(f"passerby: {address(host, number)} (end with Ctrl-C)", flush=True)
-        uvicorn.Server(config).run(sockets=[bound])
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
+            uvicorn.Server(config).run(sockets=[bound])
 
 
 def address(host: str, port: int) -> str:
