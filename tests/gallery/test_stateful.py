@@ -218,6 +218,15 @@ class GalleryMachine(RuleBasedStateMachine):
         assert all(abs(dict(expected)[hit.sighting.id] - hit.similarity) < 1e-5 for hit in hits)
         assert all(hit.sighting.identity == self.plain.rows[hit.sighting.id]["identity"] for hit in hits)
 
+    @rule(after=st.integers(0, 40), limit=st.integers(1, 9), camera=st.none() | st.sampled_from(CAMERAS), alone=st.booleans())
+    def listing(self, after: int, limit: int, camera: str | None, alone: bool) -> None:
+        expected = [
+            id
+            for id, row in sorted(self.plain.rows.items())
+            if id > after and camera in (None, row["camera"]) and not (alone and row["track"])
+        ]
+        assert [row.id for row in self.gallery.listed(after, limit, camera=camera, alone=alone)] == expected[:limit]
+
     @invariant()
     def same_people(self) -> None:
         if not hasattr(self, "plain"):
