@@ -105,7 +105,7 @@ def detection(films: list[Path], step: int, table: bool) -> None:
     )
     for sides in sizes:
         for overlap in (usual.overlap, *((0.6,) if table else ())):
-            detector = open_detector(None, Detection(usual.confidence, overlap, sides))
+            detector = open_detector(None, Detection(usual.confidence, overlap, sides_px=sides))
             pairs, spent = [], 0.0
             for path in films:
                 film = open_film(path)
