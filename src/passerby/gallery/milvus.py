@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from passerby.errors import GalleryError, UsageError, listing
-from passerby.gallery.breadth import NEAREST, SAMPLES, noisy, settle
+from passerby.gallery.breadth import BREADTHS, NEAREST, SAMPLES, noisy, settle
 from passerby.gallery.folding import Sum
 from passerby.gallery.grouping import first_of_groups
 from passerby.gallery.milvus_engine import Engine, Log
@@ -323,6 +323,7 @@ class MilvusStore:
             asked = noisy(self.vectors([row.id for row in self.listed(0, 10 * SAMPLES, None, False)][::10]))
             self._engine.index(self._rows, *_EXACT)
             right = walk(None) if len(asked) else []
+            self.set_fact("breadth", BREADTHS[-1])  # before the graph is there: who is interrupted leaves one that can be walked
             self._engine.index(self._rows, *_GRAPH)
             breadth, share = settle(right, walk)
             self.set_fact("breadth", breadth)
