@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from passerby.embeddings import Embeddings, QueryGallery
+from passerby.embeddings import Embeddings, QueryGallery, holds_both
 from passerby.errors import EmbeddingsError, UsageError
 
 
@@ -210,13 +210,13 @@ BAD_FILES = [
         "a.npz",
         lambda path: QueryGallery(people(), people()).save(path),
         Embeddings.load,
-        "holds a query and a gallery, one set was asked for: read it with QueryGallery.load.",
+        "holds a query and a gallery, one set was asked for: give it alone (QueryGallery.load).",
     ),
     (
         "a.mat",
         lambda path: QueryGallery(people(), people()).save(path),
         Embeddings.load,
-        "holds a query and a gallery, one set was asked for: read it with QueryGallery.load.",
+        "holds a query and a gallery, one set was asked for: give it alone (QueryGallery.load).",
     ),
 ]
 
@@ -226,6 +226,19 @@ def test_bad_files_are_refused(tmp_path, name, make, read, message):
     make(tmp_path / name)
     with pytest.raises(EmbeddingsError, match=re.escape(message)):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize("form", ["npz", "safetensors", "mat"])
+def test_which_files_hold_both_sets_is_seen_by_their_names(tmp_path, form):
+    QueryGallery(people(), people()).save(tmp_path / f"both.{form}")
+    assert holds_both(tmp_path / f"both.{form}")
+    if form == "mat":
+        savemat(tmp_path / "one.mat", {"feat": np.eye(2)})
+    else:
+        people().save(tmp_path / f"one.{form}")
+    (tmp_path / f"broken.{form}").write_bytes(b"nothing that can be read")
+    assert not any(holds_both(tmp_path / f"{name}.{form}") for name in ("one", "broken", "none"))
+    assert not holds_both(tmp_path / "both.txt")
 
 
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path):

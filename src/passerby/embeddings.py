@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from passerby.errors import EmbeddingsError, UsageError, listing
 from passerby.files import replacing
 
-__all__ = ["Embeddings", "QueryGallery"]
+__all__ = ["Embeddings", "QueryGallery", "holds_both"]
 
 SUFFIXES = (".npz", ".safetensors", ".mat")
 _COLUMNS = ("vectors", "pids", "camids", "names")
@@ -179,7 +179,9 @@ class Embeddings:
         """
         held = _read(path)
         if any(name.startswith(("query/", "gallery/")) for name in held) or "query_f" in held:
-            raise EmbeddingsError(f"{path} holds a query and a gallery, one set was asked for: read it with QueryGallery.load.")
+            raise EmbeddingsError(
+                f"{path} holds a query and a gallery, one set was asked for: give it alone (QueryGallery.load)."
+            )
         if Path(path).suffix == ".mat":
             return _from_mat(path, held, _MAT_SINGLE)
         return _unpacked("", path, held)
@@ -313,7 +315,15 @@ def _unpacked(prefix: str, path: str | os.PathLike[str], held: Mapping[str, np.n
         raise EmbeddingsError(
             f"{path} keeps its facts as a {type(meta).__name__}; they are a mapping. Write it again: passerby embed."
         )
-    return Embeddings(vectors, pids, camids, names, meta)
+    return _named(path, prefix.rstrip("/"), vectors, pids, camids, names, meta)
+
+
+def _named(path: str | os.PathLike[str], name: str, *columns: Any) -> Embeddings:
+    """A set whose faults are told with the file, and with the name of the set where it holds several."""
+    try:
+        return Embeddings(*columns)
+    except EmbeddingsError as error:
+        raise EmbeddingsError(f"{path}{f', {name}' if name else ''}: {error}") from error
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:
@@ -355,13 +365,37 @@ def _read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise EmbeddingsError(f"{path} is no readable {suffix} file ({type(error).__name__}: {error}).") from error
 
 
+def holds_both(path: str | os.PathLike[str]) -> bool:
+    """Whether a file keeps a query and a gallery, by the names in it: no vector is read. Not where it cannot be read at all."""
+    try:
+        names = _names_in(path)
+    except (OSError, EmbeddingsError, UsageError, *_damaged()):
+        return False
+    return any(name.startswith("query/") or name == _mat_keys(_MAT_FIELDS["query"])["vectors"] for name in names)
+
+
+def _names_in(path: str | os.PathLike[str]) -> list[str]:
+    suffix = _suffix(path)
+    if suffix == ".npz":
+        with ZipFile(path) as file:
+            return file.namelist()
+    if suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(path, framework="numpy") as file:
+            return list(file.keys())
+    from scipy.io import whosmat
+
+    return [name for name, *_ in whosmat(path)]
+
+
 def _damaged() -> tuple[type[Exception], ...]:
     """What the readers of the three forms raise on a file that is cut short or holds something else."""
     from safetensors import SafetensorError
     from scipy.io.matlab import MatReadError
 
     of_formats = (BadZipFile, zlib.error, struct.error, SafetensorError, MatReadError)
-    return (*of_formats, ValueError, KeyError, TypeError, EOFError, NotImplementedError)
+    return (*of_formats, ValueError, LookupError, TypeError, EOFError, NotImplementedError)
 
 
 def _mat_keys(prefix: str) -> dict[str, str]:
@@ -375,7 +409,7 @@ def _from_mat(path: str | os.PathLike[str], held: Mapping[str, np.ndarray], keys
     names = None
     if keys.get("names") in held:
         names = np.array([str(name).rstrip() for name in held[keys["names"]].ravel()], dtype=str)
-    return Embeddings(held[keys["vectors"]], held[keys["pids"]].ravel(), held[keys["camids"]].ravel(), names)
+    return _named(path, keys["vectors"], held[keys["vectors"]], held[keys["pids"]].ravel(), held[keys["camids"]].ravel(), names)
 
 
 def _write_mat(path: str | os.PathLike[str], sets: Mapping[str, Embeddings]) -> None:

@@ -128,6 +128,7 @@ def test_the_manifest_of_a_street_is_a_table_of_conditions(tmp_path, capsys, run
         ),
         (["a.npz", "--rerank", "k-reciprocal", "--distance", "dot"], 2, "neighbours need --distance cosine or euclidean."),
         (["a.npz", "--rerank", "k-reciprocal", "--k1", "500"], 2, "re-ranking with k1 500 and k2 6 needs 501 images; query and"),
+        (["a.npz", "--rerank", "graph", "--k1", "500"], 2, "re-ranking with k1 500 and k2 7 needs 500 images; query and"),
         (["a.npz", "--rerank", "k-reciprocal", "--weight", "2"], 2, "weight (lambda) 2.0: it is a share, 0 to 1."),
         (["a.npz", "--rerank", "k-reciprocal", "--rerank-memory-mb", "1"], 2, "memory_mb is 1: re-ranking 96 images"),
         (["a.npz", "--by", "pose"], 2, "--by names columns of a table: give the table with --conditions."),

@@ -184,6 +184,11 @@ def test_an_artefact_keeps_its_calibration_and_matches_by_it(tmp_path, capsys, m
         (["explain-score", "both.npz", "--claim", "0.8"], 2, "claim mAP 0.8 looks like a fraction: write percent, 80."),
         (["explain-score", "both.npz", "--claim", "181"], 2, "claim mAP 181: a score is a percentage, 0 to 100."),
         (["explain-score", "both.npz", "--claim", "80", "--features", "raw.npz"], 2, "--features raw.npz: write NAME=PATH"),
+        (
+            ["explain-score", "both.npz", "--claim", "80", "--features", "a=both.npz", "a=both.npz"],
+            2,
+            "--features names a more than once: give each stored features a name of their own.",
+        ),
         (["explain-score", "a", "b", "c", "--claim", "80"], 2, "3 inputs: give one file or folder with both sets"),
         (["explain-score", "none.npz", "--claim", "80"], 1, "none.npz: no such file or folder."),
         (["explain-score", "keys.mat", "--claim", "80"], 1, "keys.mat lacks query_f, query_label, query_cam; it holds other."),
@@ -194,6 +199,8 @@ def test_an_artefact_keeps_its_calibration_and_matches_by_it(tmp_path, capsys, m
         ),
         (["explain-score", "both.npz", "--claim", "80", "--seed", "-1"], 2, "--seed is -1: give 0 or more."),
         (["calibrate"], 2, "nothing to calibrate: give an artefact folder, or embeddings."),
+        (["calibrate", "nan.npz"], 1, "nan.npz, gallery: 1 of 150 vectors hold NaN or infinity (rows 2)"),
+        (["calibrate", "half.mat"], 1, "half.mat lacks query_label, query_cam; it holds query_f."),
         (["calibrate", "none.npz"], 1, "none.npz: no such file or folder."),
         (
             ["calibrate", "both.npz", "--data", "x"],
@@ -221,6 +228,10 @@ def test_wrong_calls_are_refused_in_one_line(tmp_path, capsys, monkeypatch, stor
 
     monkeypatch.chdir(tmp_path)
     scipy_io.savemat(tmp_path / "keys.mat", {"other": np.zeros(3)})
+    scipy_io.savemat(tmp_path / "half.mat", {"query_f": np.zeros((3, 2))})
+    held = dict(np.load(tmp_path / "both.npz"))
+    held["gallery/vectors"][2, 0] = np.nan
+    np.savez(tmp_path / "nan.npz", allow_pickle=False, **held)
     assert main(words) == status
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and message in said, said

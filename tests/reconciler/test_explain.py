@@ -34,6 +34,7 @@ def town(seed=0, people=25, each=9, dim=12, noise=0.9) -> QueryGallery:
 
 
 SETS = town()
+ZERO = SETS.gallery.with_vectors(SETS.gallery.vectors * 0)
 FLAT = SETS.gallery.with_vectors(SETS.gallery.vectors[:, :5])
 
 
@@ -177,6 +178,10 @@ def test_a_claim_holds_what_rounds_to_it():
         ({"query": SETS.query[[]]}, {}, EmbeddingsError, "the query is empty"),
         ({"gallery": SETS.gallery.with_vectors(SETS.gallery.vectors * 0)}, {}, EmbeddingsError, "gallery vectors are zero"),
         ({"gallery": FLAT}, {}, EmbeddingsError, "queries have 12 dimensions, the gallery 5: one model must make both."),
+        ({"multi_query": FLAT}, {}, EmbeddingsError, "multi-query images have 5 dimensions, the gallery 12"),
+        ({"multi_query": ZERO}, {}, EmbeddingsError, "multi-query vectors are zero"),
+        ({}, {"others": {"raw": replace(SETS, gallery=ZERO)}}, EmbeddingsError, 'gallery vectors of features "raw" are zero'),
+        ({}, {"others": {"raw": replace(SETS, gallery=FLAT)}}, EmbeddingsError, 'queries of features "raw" have 12 dimensions'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_explained_is_refused(change, options, error, text):

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from passerby.cli.parsing import check_report
 from passerby.cli.stored import read_sets
-from passerby.errors import UsageError
+from passerby.errors import UsageError, listing
 from passerby.files import write_json
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ def run(options: Options) -> None:
     wrong = [text for text in options.features if "=" not in text or not text.partition("=")[0]]
     if wrong:
         raise UsageError(f'--features {wrong[0]}: write NAME=PATH, for instance "before-neck=raw.npz".')
+    names = [text.partition("=")[0] for text in options.features]
+    twice = listing({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"--features names {twice} more than once: give each stored features a name of their own.")
     others = {name: read_sets([Path(path)]) for name, _, path in (text.partition("=") for text in options.features)}
     sets = read_sets(options.inputs, options.more)
     found = explain(

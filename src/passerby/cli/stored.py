@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from passerby import embeddings
 from passerby.embeddings import SUFFIXES, Embeddings, QueryGallery
-from passerby.errors import DataError, EmbeddingsError, UsageError, listing
+from passerby.errors import DataError, listing
 
 __all__ = ["check_present", "holds_both", "is_model", "read_columns", "read_sets"]
 
@@ -67,13 +68,7 @@ def _set_file(folder: Path, name: str) -> Path | None:
 
 def holds_both(path: Path) -> bool:
     """Whether a path is a run of its own, with query and gallery in it, and not one of two files that belong together."""
-    if path.is_dir():
-        return True
-    try:
-        QueryGallery.load(path)
-    except (EmbeddingsError, UsageError):
-        return False
-    return True
+    return path.is_dir() or embeddings.holds_both(path)
 
 
 def read_columns(table: Path) -> dict[str, dict[str, object]]:

@@ -105,11 +105,7 @@ class _Stage(NamedTuple):
 class _Search:
     def __init__(self, screen: Screen, start: Setting, most: int, single_shot: bool, seed: int) -> None:
         sets = screen.features[""]
-        if sets.query.dim != sets.gallery.dim:
-            told = f"queries have {sets.query.dim} dimensions, the gallery {sets.gallery.dim}"
-            raise EmbeddingsError(f"{told}: one model must make both.")
-        sets.query.unit_lengths("query vectors")
-        self._lengths = {"": sets.gallery.unit_lengths("gallery vectors")}  # by features
+        self._lengths = {name: _checked_lengths(name, given) for name, given in screen.features.items()}
         query, gallery = (Columns(part.pids, part.camids, part.names) for part in (sets.query, sets.gallery))
         match(query, gallery, start.convention)  # refuses what cannot be scored, before work starts
         self._screen, self._claim, self._sets = screen, screen.claim, sets
@@ -148,12 +144,7 @@ class _Search:
         return made
 
     def _distances(self, features: str) -> tuple[str, ...]:
-        return distances_that_differ(self._lengths_of(features), self._start.convention.distance)
-
-    def _lengths_of(self, features: str) -> np.ndarray:
-        if features not in self._lengths:
-            self._lengths[features] = self._screen.features[features].gallery.lengths()
-        return self._lengths[features]
+        return distances_that_differ(self._lengths[features], self._start.convention.distance)
 
     def _multiplied(self, features: str) -> Iterator[_Stage]:
         """Single queries, and pooled ones where they are stored."""
@@ -163,12 +154,12 @@ class _Search:
             start = replace(self._start, features=features, convention=replace(self._start.convention, multi_query=how))
             for group in ([d for d in distances if (d == "cosine") == unit] for unit in (True, False)):
                 if group:
-                    rankings = partial(by_pooled_product, sets, self._lengths_of(features), start, self._labels, group)
+                    rankings = partial(by_pooled_product, sets, self._lengths[features], start, self._labels, group)
                     yield _Stage(least + 1 + (distances[0] not in group), False, rankings, screened=features)
 
     def _plain(self, features: str, *, rounded: Rounded | None = None) -> Iterator[tuple[Setting, Profile]]:
         sets, given = self._screen.features[features], not features and rounded is None
-        products = self._products if given else Products(sets.query, sets.gallery, self._lengths_of(features), rounded)
+        products = self._products if given else Products(sets.query, sets.gallery, self._lengths[features], rounded)
         return by_product(products, replace(self._start, features=features), self._labels, self._distances(features))
 
     def _reranked(self) -> list[_Stage]:
@@ -247,3 +238,17 @@ class _Search:
             ordered = [found for found in ordered if found.distance == 0 and size(found) == size(ordered[0])]
         start = next(found for found in self._found if not found.switches)
         return Explanation(self._claim, start, tuple(ordered[:_SHOWN]), exact, self._tried, tuple(self._notes))
+
+
+def _checked_lengths(features: str, sets: QueryGallery) -> np.ndarray:
+    """(G,) lengths of a gallery's vectors, after making sure that all rankings of these features can be made."""
+    of = f' of features "{features}"' if features else ""
+    parts = {"queries": sets.query, "multi-query images": sets.multi_query}
+    for name, part in parts.items():
+        if part is not None and part.dim != sets.gallery.dim:
+            told = f"{name}{of} have {part.dim} dimensions, the gallery {sets.gallery.dim}"
+            raise EmbeddingsError(f"{told}: one model must make both.")
+    for name, part in (("query", sets.query), ("multi-query", sets.multi_query)):
+        if part is not None:
+            part.unit_lengths(f"{name} vectors{of}")
+    return sets.gallery.unit_lengths(f"gallery vectors{of}")

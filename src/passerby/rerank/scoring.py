@@ -14,7 +14,7 @@ from passerby.metrics.counting import Kernel
 from passerby.records import DISTRACTOR_PID, JUNK_PID
 from passerby.rerank.joined import Joined, Workers
 from passerby.rerank.k_reciprocal import K_RECIPROCAL
-from passerby.rerank.plans import Plan
+from passerby.rerank.plans import Plan, check_depth
 from passerby.rerank.together import Method, rerank_together
 
 __all__ = ["evaluate_reranked", "fitness", "predict", "rerank_blocks", "rerank_top_k"]
@@ -72,10 +72,11 @@ def predict(
     """What re-ranking will take on this machine; measured on a short product, so it costs a fraction of a second.
 
     Raises:
-        UsageError: `memory_mb` is under what is needed.
+        UsageError: `memory_mb` is under what is needed; k1 or k2 exceed the images.
         EmbeddingsError: sets that cannot be re-ranked.
     """
     images = Joined.of(query, gallery, method.distance)
+    check_depth(method.k1, method.k2, method.depth, len(images))
     return method.plan(images, memory_mb, Workers.choose(kernel, len(images), threads))
 
 
