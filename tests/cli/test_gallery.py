@@ -67,7 +67,7 @@ def test_people_are_named_put_together_and_apart(path: Path, tmp_path: Path, cap
     assert [person["name"] for person in json.loads((tmp_path / "p.json").read_text())] == ["Ann", "Carl"]
     capsys.readouterr()
     assert run("gallery", "identities", path, "--of", "Carl") == 0
-    assert "identity 3: 2 crops; 0 crops were rejected" in (text := said(capsys)) and "2023-11-14 22:30:00" in text
+    assert "identity 3: 2 crops; 0 rejected" in (text := said(capsys)) and "2023-11-14 22:30:00" in text
     assert run("gallery", "undo", path) == 0
     assert 'taken back: split, 2 sightings of "Ann" as "Carl"' in said(capsys)
     assert run("gallery", "audit", path, "--limit", 2, "--json", tmp_path / "a.json") == 0

@@ -11,9 +11,18 @@ from passerby.errors import UsageError, nearest
 if TYPE_CHECKING:
     from passerby.gallery import Gallery
 
-__all__ = ["identity_of", "seconds_of", "table"]
+__all__ = ["counted", "identity_of", "seconds_of", "table"]
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "crop"), counted(2000, "crop"), counted(0, "identity", "identities")
+    ('1 crop', '2,000 crops', '0 identities')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def identity_of(gallery: Gallery, wanted: str) -> int:

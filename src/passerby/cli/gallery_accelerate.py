@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from passerby.cli.galleries import counted
+
 __all__ = ["Options", "run"]
 
 
@@ -29,4 +31,5 @@ def run(options: Options) -> None:
 
     with Gallery.open(options.gallery) as gallery:
         found = gallery.accelerate()
-        print(f"{options.gallery}: {len(gallery):,} crops indexed; {100 * found:.1f} % of the 50 nearest are found (100 trials)")
+        count = counted(len(gallery), "crop")
+        print(f"{options.gallery}: {count} indexed; {100 * found:.1f} % of the 50 nearest are found (100 trials)")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from passerby.cli.galleries import counted
+
 __all__ = ["Options", "run"]
 
 
@@ -32,4 +34,4 @@ def run(options: Options) -> None:
         Gallery.open(options.target, create=True, model=source.model) as target,
     ):
         count = source.copy_to(target)
-        print(f"{options.target}: {count:,} crops, {len(target.identities()):,} identities")
+        print(f"{options.target}: {counted(count, 'crop')}, {counted(len(target.identities()), 'identity', 'identities')}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import identity_of, seconds_of
+from passerby.cli.galleries import counted, identity_of, seconds_of
 from passerby.errors import UsageError
 
 __all__ = ["Options", "run"]
@@ -55,6 +55,6 @@ def run(options: Options) -> None:
             count = gallery.retain(age, now) if options.yes else len(gallery.older_than(now - age))
         left = len(gallery)
     if options.yes:
-        print(f"{options.gallery}: {count:,} crops erased, {left:,} left; nothing of them is in its files")
+        print(f"{options.gallery}: {counted(count, 'crop')} erased, {left:,} left; nothing of them is in its files")
     else:
-        print(f"{count:,} of {left:,} crops would be erased for good. Do it: add --yes")
+        print(f"{count:,} of {counted(left, 'crop')} would be erased for good. Do it: add --yes")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import identity_of, table
+from passerby.cli.galleries import counted, identity_of, table
 from passerby.files import write_json
 from passerby.gallery.rows import clock
 
@@ -39,7 +39,7 @@ def run(options: Options) -> None:
             table(
                 ["number", "camera", "time (UTC)", "track", "source"],
                 [(row.id, row.camera, clock(row.time), row.track, row.source) for row in rows],
-                f"identity {number}: {len(rows)} crops; {len(refused)} crops were rejected",
+                f"identity {number}: {counted(len(rows), 'crop')}; {len(refused)} rejected",
             )
             listed = [asdict(row) for row in rows]
         else:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import table
+from passerby.cli.galleries import counted, table
 from passerby.files import write_json
 from passerby.gallery.rows import clock
 
@@ -50,7 +50,7 @@ def run(options: Options) -> None:
             )
             for camera, own in by_camera.items()
         ],
-        f"{len(tracks):,} tracks, {facts['crops']:,} crops, {len(people):,} identities",
+        f"{counted(len(tracks), 'track')}, {counted(facts['crops'], 'crop')}, {counted(len(people), 'identity', 'identities')}",
     )  # fmt: skip
     print(f"model: {facts['model']['name']}, {facts['model']['dim']} dimensions ({facts['model']['fingerprint']})")
     if limits is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import identity_of
+from passerby.cli.galleries import counted, identity_of
 
 __all__ = ["Options", "run"]
 
@@ -31,4 +31,4 @@ def run(options: Options) -> None:
     with Gallery.open(options.gallery) as gallery:
         first, second = identity_of(gallery, options.first), identity_of(gallery, options.second)
         gallery.merge(first, second)
-        print(f"identity {first}: {len(gallery.members(first))} crops; {second} is gone")
+        print(f"identity {first}: {counted(len(gallery.members(first)), 'crop')}; {second} is gone")

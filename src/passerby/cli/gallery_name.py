@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import identity_of
+from passerby.cli.galleries import counted, identity_of
 from passerby.errors import UsageError
 
 __all__ = ["Options", "run"]
@@ -47,4 +47,4 @@ def run(options: Options) -> None:
         if options.to:
             gallery.rename(number, options.to)
         (now,) = [each for each in gallery.identities() if each.id == number]
-        print(f'identity {number} "{now.name}": {now.size} crops, {now.rejected} rejected')
+        print(f'identity {number} "{now.name}": {counted(now.size, "crop")}, {now.rejected} rejected')

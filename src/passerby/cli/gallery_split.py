@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import identity_of
+from passerby.cli.galleries import counted, identity_of
 
 __all__ = ["Options", "run"]
 
@@ -33,4 +33,5 @@ def run(options: Options) -> None:
     with Gallery.open(options.gallery) as gallery:
         number = identity_of(gallery, options.identity)
         made = gallery.split(number, options.sightings, options.name)
-        print(f"identity {number}: {len(gallery.members(number))} crops; identity {made}: {len(gallery.members(made))} crops")
+        left, taken = (counted(len(gallery.members(each)), "crop") for each in (number, made))
+        print(f"identity {number}: {left}; identity {made}: {taken}")
