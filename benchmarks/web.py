@@ -260,7 +260,7 @@ def fuzz(options: argparse.Namespace) -> int:
                 sys.executable, "-m", "schemathesis.cli", "run", f"{url}/api/v1/openapi.json", "--header", "X-Passerby: 1",
                 "--checks", "not_a_server_error", "--max-time", str(int(options.seconds)),
                 "--max-examples", str(options.examples), "--seed", "0", "--no-color", "--suppress-health-check", "all",
-            ]).returncode  # fmt: skip
+            ], cwd=folder).returncode  # fmt: skip
         finally:
             server.terminate()
             server.wait()
