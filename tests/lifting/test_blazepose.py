@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from passerby.errors import MissingDependencyError
-from passerby.lifting.blazepose import LANDMARKS, BlazePose, network_file
+from passerby.lifting.blazepose import LANDMARKS, BlazePose, mirrored, network_file
 
 
 def at(name: str) -> int:
@@ -43,6 +43,29 @@ def test_the_window_is_taken_back(network, people: dict[str, np.ndarray]):
     plain, moved = network(image), network(wide, (left + 30, top + 40, side))
     np.testing.assert_allclose(moved.points - plain.points, np.tile([30, 40], (33, 1)), atol=0.5)
     np.testing.assert_allclose(moved.mask[40:, 30:], plain.mask, atol=0.05)
+
+
+def test_what_is_mirrored_twice_is_as_it_was(network, people: dict[str, np.ndarray]):
+    found = network(people["side"])
+    other, again = mirrored(found), mirrored(mirrored(found))
+    for name in ("points", "seen", "world", "mask"):
+        np.testing.assert_allclose(getattr(again, name), getattr(found, name), atol=1e-9)
+    width = people["side"].shape[1]
+    assert other.points[at("hip.L"), 0] == pytest.approx(width - found.points[at("hip.R"), 0])
+    assert other.points[at("nose"), 1] == found.points[at("nose"), 1]
+    assert other.world[at("knee.R"), 0] == -found.world[at("knee.L"), 0] and other.seen[at("ear.L")] == found.seen[at("ear.R")]
+    np.testing.assert_array_equal(other.mask, found.mask[:, ::-1])
+
+
+def test_a_crop_and_its_mirror_image_are_seen_alike_both_ways(network, people: dict[str, np.ndarray]):
+    image = people["front"]
+    found, other = network.both_ways(image), mirrored(network.both_ways(np.ascontiguousarray(image[:, ::-1])))
+    once, mirror = network(image), mirrored(network(np.ascontiguousarray(image[:, ::-1])))
+    np.testing.assert_allclose(found.points, (once.points + mirror.points) / 2, atol=1e-9)
+    np.testing.assert_allclose(found.mask, (once.mask + mirror.mask) / 2, atol=1e-6)
+    for name in ("points", "seen", "world", "mask"):
+        np.testing.assert_allclose(getattr(other, name), getattr(found, name), atol=1e-5)
+    assert other.presence == pytest.approx(found.presence, abs=1e-6)
 
 
 def test_the_file_names_its_licence():

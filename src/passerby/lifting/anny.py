@@ -70,7 +70,7 @@ class AnnyLifter:
         return [one if isinstance(one, Refused) else next(bodies) for one in seen]
 
     def _look(self, image: np.ndarray) -> Found | Refused:
-        found, limits = self._network(image), self.limits
+        found, limits = self._network.both_ways(image), self.limits
         if found.presence < limits.presence:
             return Refused("no person", f"presence {found.presence:.2f}, at least {limits.presence:g} is needed")
         rows = np.flatnonzero((found.mask > limits.mask).any(1))

@@ -133,7 +133,9 @@ def _surface(
         corners = np.stack([column, row], 1).astype(np.float32)
         fill(corners, -depth.astype(np.float32), np.ones(len(depth), np.float32), lifted.faces, near, owner)
         best = -near.astype(np.float64)
-    covered, front = np.isfinite(best), drop_occluded(best)
+    covered = np.isfinite(best)
+    # Triangles hide what is behind them; single points let it shine through.
+    front = drop_occluded(best) if lifted.faces is None else covered
     if lifted.mask is None:
         return (front, best) if front.any() else Refused("a body outside the picture")
     wanted = np.asarray(Image.fromarray(lifted.mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)) > 0.5
