@@ -1,7 +1,7 @@
 """How well crops are lifted to 3-D: against the street, where the truth is known, and on real crops, where one looks.
 
     python benchmarks/lifting.py [--towns campus market station] [--people 20] [--views 4] [--stored] [--json FILE]
-    python benchmarks/lifting.py --real ../shared/data [--sheet /tmp/sheet.jpg] [--lift-height 80]
+    python benchmarks/lifting.py --real ../shared/data [--sheet sheet.jpg] [--lift-height 80]
 
 Street: crops as the cameras' detectors cut them out, at their own size (--stored: as the street stores them, 128 x 256 whatever
 shape the box had, which no lifter can know), lifted by each lifter without knowing anything else. Each pixel of the 64 x 128
