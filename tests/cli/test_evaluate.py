@@ -137,7 +137,8 @@ REFUSED = [
     (["absent.npz"], 1, "absent.npz: no such file"),
     (["both.npz", "--convention", "layum"], 2, 'no convention "layum". Did you mean "layumi"?'),
     (["both.npz", "--repeats", "0"], 2, "Convention repeats is 0"),
-    (["both.npz", "--bootstrap", "-1"], 2, "--bootstrap is -1: it counts draws, so 0 is the least."),
+    (["both.npz", "--bootstrap", "-1"], 2, "--bootstrap is -1: it counts draws, 0 to 1,000,000."),
+    (["both.npz", "--bootstrap", "1000001"], 2, "--bootstrap is 1000001: it counts draws, 0 to 1,000,000."),
     (
         ["both.npz", "--dataset", "market1501", "--batch-size", "8"],
         2,

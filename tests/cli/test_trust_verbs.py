@@ -208,6 +208,13 @@ def test_an_artefact_keeps_its_calibration_and_matches_by_it(tmp_path, capsys, m
             "--data: only an artefact folder embeds a data set; both.npz is no such folder.",
         ),
         (["calibrate", "both.npz", "--far", "0.01", "--store", "nowhere"], 1, "nowhere is no artefact: passerby.json is missing"),
+        (
+            ["calibrate", "both.npz", "--other", "flat.npz"],
+            1,
+            "the other town has 5 dimensions, these 12: one model must make both.",
+        ),
+        (["calibrate", "both.npz", "--other", "none.npz"], 1, "none.npz: no such file or folder."),
+        (["calibrate", "both.npz", "--bootstrap", "1000001"], 2, "calibration with 1000001 draws: 1 to 1,000,000 can be made."),
         (["calibrate", "both.npz", "--seed", "-1"], 2, "--seed is -1: give 0 or more."),
         (
             ["calibrate", "both.npz", "both.npz", "both.npz"],
@@ -232,16 +239,21 @@ def test_wrong_calls_are_refused_in_one_line(tmp_path, capsys, monkeypatch, stor
     held = dict(np.load(tmp_path / "both.npz"))
     held["gallery/vectors"][2, 0] = np.nan
     np.savez(tmp_path / "nan.npz", allow_pickle=False, **held)
+    stored.query.with_vectors(stored.query.vectors[:, :5]).save(tmp_path / "flat.npz")
     assert main(words) == status
-    said = capsys.readouterr().err
+    out, said = capsys.readouterr()
     assert said.count("\n") == 1 and message in said, said
+    assert not out  # before any work
 
 
 def test_people_of_another_split(tmp_path, capsys, model):
     shutil.copytree(model / "artefact", tmp_path / "artefact")
     words = ["--data", model / "data", "--dataset", "market1501", "--split", "train", "--far", "0.1"]
     assert main(["calibrate", str(tmp_path / "artefact"), *map(str, words), "--workers", "0", "--pairs", "all"]) == 1
-    assert "no pair of one person among 8 images of 8 people from 1 cameras" in capsys.readouterr().err
+    assert (
+        "no pair of one person among 8 images of 8 people from 1 camera: nothing to measure. People need two images each."
+        in capsys.readouterr().err
+    )
 
 
 def test_an_artefact_stands_alone(tmp_path, capsys, model):

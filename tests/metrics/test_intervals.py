@@ -73,5 +73,5 @@ def test_persons_with_many_like_queries_widen_the_interval():
 
 @pytest.mark.parametrize("bad", [{"samples": 0}, {"level": 1.0}, {"level": 0.0}, {"unit": "camera"}])
 def test_bad_arguments_are_refused(bad):
-    with pytest.raises(UsageError, match=re.escape("samples >= 1, 0 < level < 1, query or person.")):
+    with pytest.raises(UsageError, match=re.escape("1 to 1,000,000 samples, 0 < level < 1, query or person.")):
         bootstrap(scores(), **bad)

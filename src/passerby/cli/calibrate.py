@@ -13,7 +13,7 @@ from rich.table import Table
 from passerby.cli.parsing import check_report
 from passerby.cli.stored import check_present, holds_both, read_sets
 from passerby.embeddings import Embeddings
-from passerby.errors import UsageError, listing
+from passerby.errors import EmbeddingsError, UsageError, listing
 from passerby.files import write_json
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Options:
 def run(options: Options) -> None:
     """Calibrate on what the options name."""
     from passerby.metrics.calibration import calibrate, drift
-    from passerby.metrics.calibration_store import store_calibration, to_dict
+    from passerby.metrics.calibration_store import check_maker, store_calibration, to_dict
 
     check_report(options.json)
     if not options.inputs:
@@ -79,20 +79,26 @@ def run(options: Options) -> None:
     check_present(options.inputs)
     is_artefact = (options.inputs[0] / "passerby.json").is_file()
     _check_flags(options, is_artefact)
+    there = _of_files(options.other) if options.other else None
     images = _of_model(options) if is_artefact else _of_files(options.inputs)
+    made_by = str(images.meta.get("artefact", ""))
+    if options.store is not None:
+        check_maker(options.store, made_by)
+    if there is not None and there.dim != images.dim:
+        raise EmbeddingsError(f"the other town has {there.dim} dimensions, these {images.dim}: one model must make both.")
     found = calibrate(
         images, options.far, reject_frr=options.reject_frr, pairs=options.pairs, people_ahead=options.people_ahead,
         samples=options.bootstrap, seed=options.seed,
     )  # fmt: skip
     _print(found)
     report: dict[str, Any] = {"calibration": to_dict(found)}
-    if options.other:
-        there = drift(found, _of_files(options.other), samples=options.bootstrap, seed=options.seed)
-        _print_drift(found, there)
-        report["drift"] = {**asdict(there), "far_interval": list(there.far_interval)}
+    if there is not None:
+        moved = drift(found, there, samples=options.bootstrap, seed=options.seed)
+        _print_drift(found, moved)
+        report["drift"] = {**asdict(moved), "far_interval": list(moved.far_interval)}
     artefact = options.inputs[0] if is_artefact else options.store
     if artefact is not None:
-        store_calibration(artefact, found, str(images.meta.get("artefact", "")))
+        store_calibration(artefact, found, made_by)
         Console().print(f"kept in {artefact}: passerby match uses it", highlight=False, soft_wrap=True)
     if options.json is not None:
         write_json(options.json, report)

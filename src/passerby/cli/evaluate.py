@@ -21,6 +21,7 @@ from passerby.embeddings import Embeddings, QueryGallery
 from passerby.errors import DataError, UsageError, listing
 from passerby.files import write_json, write_text
 from passerby.metrics.conventions import Convention, resolve, usual
+from passerby.metrics.intervals import MOST_DRAWS
 
 if TYPE_CHECKING:
     from passerby.metrics import Interval, RetrievalScores
@@ -220,8 +221,8 @@ def _check(options: Options) -> None:
         raise UsageError(
             f"{len(options.inputs)} inputs: give one file or folder that holds both sets, or a query and a gallery file."
         )
-    if options.bootstrap < 0:
-        raise UsageError(f"--bootstrap is {options.bootstrap}: it counts draws, so 0 is the least.")
+    if not 0 <= options.bootstrap <= MOST_DRAWS:
+        raise UsageError(f"--bootstrap is {options.bootstrap}: it counts draws, 0 to {MOST_DRAWS:,}.")
     if options.seed < 0:
         raise UsageError(f"--seed is {options.seed}: give 0 or more.")
     if not 1 <= options.memory_mb < float("inf"):

@@ -15,7 +15,7 @@ from passerby.embeddings import Embeddings
 from passerby.errors import UsageError
 from passerby.metrics.calibration_pairs import BINS, EDGES, Pairs, similarities_of
 from passerby.metrics.identification import identification_rate
-from passerby.metrics.intervals import Interval
+from passerby.metrics.intervals import MOST_DRAWS, Interval
 
 __all__ = ["Calibration", "CameraThreshold", "Drift", "calibrate", "drift"]
 
@@ -125,8 +125,10 @@ def calibrate(
     for name, value in (("far", far), ("reject_frr", reject_frr), ("level", level)):
         if not 0 < value < 1:
             raise UsageError(f"calibration with {name} {value}: a share between 0 and 1 is needed.")
-    if samples < 1 or (people_ahead is not None and people_ahead < 2):
-        raise UsageError(f"calibration with {samples} draws for {people_ahead} people: at least 1 draw and 2 people.")
+    if not 1 <= samples <= MOST_DRAWS:
+        raise UsageError(f"calibration with {samples} draws: 1 to {MOST_DRAWS:,} can be made.")
+    if people_ahead is not None and people_ahead < 2:
+        raise UsageError(f"calibration for {people_ahead} people to be met: 2 are the least.")
     measured = similarities_of(images, pairs=pairs, far=far)
     accepted = int(far * measured.num_impostor)
     if accepted < _FEWEST_ACCEPTS:

@@ -136,9 +136,10 @@ def similarities_of(images: Embeddings, *, pairs: Literal["cross-camera", "all"]
     if not genuine.any() or not impostor.any():
         what = "one person" if not genuine.any() else "two people"
         kind = "cross-camera " if pairs == "cross-camera" else ""
+        need = "two images each" if pairs == "all" else "images from two cameras each; with one camera take all pairs"
         raise EmbeddingsError(
-            f"no {kind}pair of {what} among {len(known)} images of {P} people from {C} cameras: nothing to measure. People "
-            "need two images each, from two cameras for cross-camera pairs; with one camera take all pairs."
+            f"no {kind}pair of {what} among {len(known)} images of {P} people from {C} camera{'s' * (C != 1)}: nothing to "
+            f"measure. People need {need}."
         )
     alone = int((genuine.sum(axis=1) == 0).sum())
     if alone:

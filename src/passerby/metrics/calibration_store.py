@@ -14,7 +14,7 @@ from passerby.files import write_json
 from passerby.metrics.calibration import Calibration, CameraThreshold
 from passerby.metrics.intervals import Interval
 
-__all__ = ["find_calibration", "read_calibration", "store_calibration"]
+__all__ = ["check_maker", "find_calibration", "read_calibration", "store_calibration"]
 
 _FILE = "passerby.json"
 _KEY = "calibration"
@@ -85,15 +85,27 @@ def store_calibration(folder: str | os.PathLike[str], calibration: Calibration, 
     Raises:
         ArtefactError: no artefact, or another one than that which made the vectors.
     """
-    folder = Path(folder)
-    content = _described(folder)
+    write_json(Path(folder) / _FILE, {**check_maker(folder, made_by), _KEY: to_dict(calibration)})
+
+
+def check_maker(folder: str | os.PathLike[str], made_by: str) -> dict[str, Any]:
+    """What an artefact says of itself, where it made the vectors.
+
+    Args:
+        folder: the artefact.
+        made_by: as in `store_calibration`.
+
+    Raises:
+        ArtefactError: no artefact, or another one than that which made the vectors.
+    """
+    content = _described(Path(folder))
     own = content["weights_sha256"][:12]
     if made_by != own:
         who = f"artefact {made_by}" if made_by else "an unknown model"
         raise ArtefactError(
             f"the vectors were made by {who}, {folder} is {own}: thresholds of one model mean nothing for another."
         )
-    write_json(folder / _FILE, {**content, _KEY: to_dict(calibration)})
+    return content
 
 
 def find_calibration(folder: str | os.PathLike[str]) -> Calibration | None:

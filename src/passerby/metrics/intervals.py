@@ -9,8 +9,9 @@ import numpy as np
 from passerby.errors import UsageError
 from passerby.metrics.scores import RetrievalScores
 
-__all__ = ["Interval", "bootstrap", "drawn_means", "per_query"]
+__all__ = ["MOST_DRAWS", "Interval", "bootstrap", "drawn_means", "per_query"]
 
+MOST_DRAWS = 1_000_000  # far beyond what an interval gains from
 _CELLS = 2_000_000  # drawn at a time
 
 
@@ -65,9 +66,10 @@ def per_query(scores: RetrievalScores, samples: int, level: float, unit: str) ->
     Raises:
         UsageError: arguments of `bootstrap` out of range.
     """
-    if samples < 1 or not 0 < level < 1 or unit not in ("query", "person"):
+    if not 1 <= samples <= MOST_DRAWS or not 0 < level < 1 or unit not in ("query", "person"):
         raise UsageError(
-            f'bootstrap of {samples} samples, level {level}, unit "{unit}": samples >= 1, 0 < level < 1, query or person.'
+            f'bootstrap of {samples} samples, level {level}, unit "{unit}": 1 to {MOST_DRAWS:,} samples, 0 < level < 1, query or '
+            "person."
         )
     names = list(scores.summary())
     columns = [scores.found_by(int(name.removeprefix("rank"))) for name in names if name.startswith("rank")]
