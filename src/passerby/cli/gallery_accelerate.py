@@ -16,9 +16,9 @@ __all__ = ["Options", "run"]
 class Options:
     """Build an HNSW index for `passerby search --approximate` and `search(approximate=True)`.
 
-    Worth it above some 100,000 crops. Beside a file it is made with faiss: crops that come later are searched exactly beside it,
-    so build it again from time to time; filters that let few crops pass are searched exactly anyway; erasing removes it. In
-    Milvus it takes the place of the exact scan, for all searches.
+    Worth it for single searches among a million crops and more; batches are quicker without. Beside a file it is made with faiss:
+    crops that come later are searched exactly beside it, so build it again from time to time; filters that let few crops pass are
+    searched exactly anyway; erasing removes it. In Milvus it takes the place of the exact scan, for all searches.
     """
 
     gallery: Annotated[str, tyro.conf.Positional]
