@@ -131,6 +131,10 @@ def test_the_manifest_of_a_street_is_a_table_of_conditions(tmp_path, capsys, run
         (["a.npz", "--rerank", "graph", "--k1", "500"], 2, "re-ranking with k1 500 and k2 7 needs 500 images; query and"),
         (["a.npz", "--rerank", "k-reciprocal", "--weight", "2"], 2, "weight (lambda) 2.0: it is a share, 0 to 1."),
         (["a.npz", "--rerank", "k-reciprocal", "--rerank-memory-mb", "1"], 2, "memory_mb is 1: re-ranking 96 images"),
+        (["a.npz", "--rerank", "graph", "--rerank-memory-mb", "nan"], 2, "memory_mb is nan: re-ranking 96 images"),
+        (["a.npz", "--conditions", "list.jsonl"], 1, "list.jsonl, row 2: [1] is no object with columns by name."),
+        (["a.npz", "--conditions", "latin.csv"], 1, "latin.csv is no CSV file in UTF-8: "),
+        (["a.npz", "--conditions", "."], 1, "no such file. Give a CSV with a column path"),
         (["a.npz", "--by", "pose"], 2, "--by names columns of a table: give the table with --conditions."),
         (["a", "b", "--bootstrap", "0"], 2, "--bootstrap 0 with two runs: a comparison is made of draws"),
         (["a", "b", "--unit", "person"], 2, "--unit with two runs: intervals by query and by person are both printed."),
@@ -155,6 +159,8 @@ def test_wrong_calls_are_refused_in_one_line(tmp_path, capsys, monkeypatch, runs
     (tmp_path / "nameless.csv").write_text("pose\nfront\n")
     (tmp_path / "empty.csv").write_text("path,pose\n")
     (tmp_path / "broken.jsonl").write_text("{\n")
+    (tmp_path / "list.jsonl").write_text('{"path": "a", "pose": 1}\n[1]\n')
+    (tmp_path / "latin.csv").write_bytes(b"path,pose\n\xfc.jpg,front\n")
     fewer = town(1.0, people=2)
     fewer.save(tmp_path / "fewer.npz")
     assert main(["evaluate", *words]) == status

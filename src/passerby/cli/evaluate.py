@@ -15,7 +15,7 @@ from passerby.cli.comparing import print_comparison, print_conditions, read_cond
 from passerby.cli.evaluate_protocol import run_protocol
 from passerby.cli.parsing import check_report
 from passerby.cli.reranking import FLAGS, before_and_after, method_of
-from passerby.cli.stored import check_present, holds_both, is_model, read_sets
+from passerby.cli.stored import check_present, holds_both, is_model, read_columns, read_sets
 from passerby.cli.trained_on import trained_on
 from passerby.embeddings import Embeddings, QueryGallery
 from passerby.errors import DataError, UsageError, listing
@@ -146,6 +146,8 @@ def run(options: Options) -> None:
     check_present(options.inputs)
     two_runs = len(options.inputs) == 2 and all(map(holds_both, options.inputs))
     _check_company(options, two_runs)
+    if options.conditions is not None:
+        read_columns(options.conditions)  # a table that is none is told before the work
     if two_runs:
         scores, report = _compared(options)
     else:

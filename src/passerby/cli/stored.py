@@ -98,15 +98,22 @@ def read_columns(table: Path) -> dict[str, dict[str, object]]:
 def _csv_rows(table: Path) -> list[dict[str, object]]:
     import csv
 
-    with table.open(newline="", encoding="utf-8") as file:
-        return [dict(row) for row in csv.DictReader(file)]
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            return [dict(row) for row in csv.DictReader(file)]
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{table} is no CSV file in UTF-8: {error}.") from error
 
 
 def _json_rows(table: Path) -> list[dict[str, object]]:
     try:
-        return [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines() if line]
+        rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines() if line]
     except ValueError as error:
         raise DataError(f"{table} is no file of JSON lines: {error}.") from error
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise DataError(f"{table}, row {number}: {listing([json.dumps(row)])} is no object with columns by name.")
+    return rows
 
 
 def _flat(row: dict[str, object]) -> dict[str, object]:

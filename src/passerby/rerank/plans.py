@@ -94,12 +94,11 @@ def _plan(images: Joined, k: int, entries: float, memory_mb: float, workers: Wor
     N, Q = len(images), images.num_first
     fixed = N * (20 * k + 90 + _ENTRY * entries) / 1e6 + _START_MB[workers.numba]
     a_row = (4 * N * (1 if workers.numba else 4) + 20 * images.dim) / 1e6
-    rows = int((memory_mb - fixed) // a_row)
-    if rows < 1:
+    if not memory_mb >= fixed + a_row:  # NaN is not
         raise UsageError(
             f"memory_mb is {memory_mb:g}: re-ranking {N} images with these neighbours needs at least {fixed + a_row:.0f}."
         )
-    rows = min(rows, _BLOCK_ROWS, N)
+    rows = int(min((memory_mb - fixed) // a_row, _BLOCK_ROWS, N))
     cells = (0.5 if workers.numba else 1.0) * N * N + Q * (N - Q)
     return Plan(rows, fixed + rows * a_row, cells, images)
 
