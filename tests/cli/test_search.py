@@ -72,6 +72,13 @@ def test_nobody_behind_the_filters_is_said_and_not_drawn(path: Path, capsys):
     assert "nobody found: no other of the 12 crops passes" in capsys.readouterr().out and not Path("search.png").exists()
 
 
+def test_a_track_finds_what_its_crops_find_together(path: Path):
+    with Gallery.open(path) as gallery:
+        own = gallery.add([NewSighting(f"own {n}", np.array([200, n, 9]), "lobby", START + n, "own") for n in range(3)])
+    found = hits(path, "--track", "own", "-k", 2)
+    assert found == hits(path, "--like", *own, "-k", 2) and {hit["track"] for hit in found} == {"red [bold]"}
+
+
 def test_filters_grouping_and_order(path: Path):
     assert {hit["camera"] for hit in hits(path, "red.jpg", "--camera", "yard")} == {"yard"}
     assert {hit["camera"] for hit in hits(path, "red.jpg", "--not-camera", "yard")} == {"lobby"}
@@ -104,6 +111,8 @@ def test_where_somebody_was_is_told(path: Path, capsys):
     [
         (["red.jpg"], 2, "--gallery is needed"),
         (["--gallery", "town.gallery"], 2, "searched for is nothing: give images of one person, or --like NUMBERS"),
+        (["--track", "none", "--gallery", "town.gallery"], 2, 'track "none" is not in this gallery: search with the numbers'),
+        (["--track", "red [bold]", "--gallery", "town.gallery"], 2, 'track "red [bold]" is in several cameras (lobby, yard)'),
         (["red.jpg", "--like", "1", "--gallery", "town.gallery"], 2, "searched for is images and like"),
         (["none.jpg", "--gallery", "town.gallery"], 1, "none.jpg: no such image"),
         (["red.jpg", "--gallery", "none"], 1, "none does not exist"),

@@ -31,13 +31,15 @@ class Options:
     """
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """crops of one person; or none, with --like or --identity"""
+    """crops of one person; or none, with --like, --track or --identity"""
     gallery: str = ""
     """a file, or milvus://host:port/collection"""
     model: Path | None = None
     """artefact folder of the gallery's model, for images (default: the model that comes with passerby)"""
     like: tuple[int, ...] = ()
     """numbers of stored crops of one person, instead of images"""
+    track: str = ""
+    """search with all crops of a track, by its name, instead of images"""
     identity: str = ""
     """search with all crops of an identity, by name or number, instead of images"""
     k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 20
@@ -89,10 +91,12 @@ def run(options: Options) -> None:
 def _check(options: Options) -> None:
     if not options.gallery:
         raise UsageError("--gallery is needed: a file that passerby index made, or milvus://host:port/collection.")
-    ways = [name for name in ("images", "like", "identity") if getattr(options, name)]
+    ways = [name for name in ("images", "like", "track", "identity") if getattr(options, name)]
     if len(ways) != 1:
         what = " and ".join(ways) or "nothing"
-        raise UsageError(f"searched for is {what}: give images of one person, or --like NUMBERS, or --identity NAME.")
+        raise UsageError(
+            f"searched for is {what}: give images of one person, or --like NUMBERS, or --track NAME, or --identity NAME."
+        )
     gone = [path for path in options.images if not path.is_file()]
     if gone:
         raise DataError(f"{listing(gone)}: no such image.")
@@ -116,13 +120,28 @@ def _hits(options: Options, gallery: Gallery) -> tuple[list[Any], list[Hit]]:
         vectors, shown = _embedded(options, gallery)
         (hits,) = gallery.search(vectors, options.k, as_one=True, seen=seen, **how)
         return shown, hits
-    ids = list(options.like) or gallery.members(identity_of(gallery, options.identity))
-    if not ids:
-        raise UsageError(f'identity "{options.identity}" has no sightings: there is nothing to search with.')
+    ids = _stored(options, gallery)
     rows = gallery.sightings(ids)
     seen += [(row.camera, row.time) for row in rows if row.time is not None]
     (hits,) = gallery.search(gallery.vectors(ids), options.k, as_one=True, without=ids, seen=seen, **how)
     return [crop for id in ids[:4] if (crop := _crop(gallery, id)) is not None], hits
+
+
+def _stored(options: Options, gallery: Gallery) -> list[int]:
+    """The stored crops that are searched with."""
+    if options.like:
+        return list(options.like)
+    if options.track:
+        found = {track.camera: track.ids for track in gallery.tracks() if track.name == options.track}
+        if len(found) != 1:
+            where = f"is in several cameras ({listing(found)})" if found else "is not in this gallery"
+            raise UsageError(f'track "{options.track}" {where}: search with the numbers of its crops, --like NUMBERS.')
+        (ids,) = found.values()
+        return list(ids)
+    members = gallery.members(identity_of(gallery, options.identity))
+    if not members:
+        raise UsageError(f'identity "{options.identity}" has no sightings: there is nothing to search with.')
+    return members
 
 
 def _embedded(options: Options, gallery: Gallery) -> tuple[np.ndarray, list[Image.Image]]:
