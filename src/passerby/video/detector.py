@@ -134,7 +134,7 @@ class OnnxDetector:
 
         rows = np.column_stack([boxes.corners, boxes.confidences]).astype(np.float32)
         left = boxes[box_non_max_suppression(rows, self.how.overlap)]
-        shared = overlaps(left.corners.astype(float), left.corners.astype(float)) / left.areas[:, None]
+        shared = overlaps(left.corners.astype(float), left.corners.astype(float)) / left.areas[:, None].clip(1e-9)
         kept: list[int] = []
         for row in np.argsort(-left.confidences, kind="stable"):
             if not np.any(shared[row, kept] > self.how.inside):
