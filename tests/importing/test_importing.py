@@ -342,6 +342,10 @@ def half_matching(path: Path) -> None:
     torch.save(half(strong_baseline().content), path)
 
 
+def other_shape(path: Path) -> None:
+    torch.save({**strong_baseline().content, "base.layer1.0.conv1.weight": torch.zeros(7, 7)}, path)
+
+
 def missing_neck_bias(path: Path) -> None:
     content = strong_baseline().content
     del content["bottleneck.bias"]
@@ -379,7 +383,8 @@ BAD = {
     with_code: "holds more than tensors",
     bare_pickle: "is a pickle, which can run code",
     truncated: "is cut short or damaged: get it again",
-    half_matching: "fits no network here: tried resnet",
+    half_matching: "the nearest is resnet18, 75 of whose",
+    other_shape: "the nearest is resnet18, 99 of whose 100 tensors fit: layer1.0.conv1.weight has the shape (7, 7) where",
     missing_neck_bias: "head.norm.bias is missing",
     further_tensor: "does not fit resnet18 wholly, so nothing was written: attention.weight has no place",
     wrong_architecture: "fits no network here",
@@ -394,9 +399,8 @@ BAD = {
 def test_what_is_no_whole_network_is_refused_in_one_line(
     write: Callable[[Path], None], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    few = {"resnet": ("resnet18",)}
     monkeypatch.setattr("passerby.importing.backbones.BACKBONES", {name: name for name in ("mobilenet_v2", "osnet_x0_25")})
-    monkeypatch.setattr("passerby.importing.backbones._BLOCKS", {(2, 2, 2, 2): few["resnet"], (2, 2, 0, 2): few["resnet"]})
+    monkeypatch.setattr("passerby.importing.backbones._BLOCKS", {(2, 2, 2, 2): ("resnet18",)})
     write(tmp_path / "net.pth")
     assert main(["import", str(tmp_path / "net.pth"), "--out", str(tmp_path / "out"), "--size", "64x32"]) == 1
     captured = capsys.readouterr()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from passerby.errors import listing
 from passerby.models.backbones import BACKBONES, build_backbone, resolve_backbone
 from passerby.models.norms.mixing import MIXING_NORMS, mix_norms
 from passerby.models.weight_layouts import arrange, is_counter
 
-__all__ = ["candidates", "fitting"]
+__all__ = ["candidates", "fitting", "misfit"]
 
 _BLOCKS = {
     (2, 2, 2, 2): ("resnet18",),
@@ -39,7 +40,7 @@ def candidates(body: Mapping[str, Tensor], named: str = "") -> tuple[str, ...]:
         return (resolve_backbone(named),)
     if "layer1.0.conv1.weight" in body:
         counts = tuple(_blocks(body, f"layer{stage}.") for stage in range(1, 5))
-        return _BLOCKS.get(counts, ())  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return _BLOCKS.get(counts) or tuple(names[0] for names in _BLOCKS.values())  # pyright: ignore
     if "conv2.0.conv1.conv.weight" in body and "conv9.conv.weight" not in body:
         return _OSNETS
     if "conv9.conv.weight" in body or "layer9.conv.weight" in body:
@@ -65,12 +66,45 @@ def fitting(body: Mapping[str, Tensor], backbone: str, size: tuple[int, int], *,
         size: (H, W) that it is made for.
         mixed: a norm that takes the place of the batch norms, see `MIXING_NORMS`.
     """
+    own, found, _ = _matched(body, backbone, size, mixed)
+    extra = [name for name in body if name not in found and not is_counter(name)]
+    return {} if extra or set(found.values()) != set(own) else found
+
+
+def misfit(body: Mapping[str, Tensor], backbones: Sequence[str], size: tuple[int, int], *, mixed: str = "batch") -> str:
+    """Why the tensors are none of these networks: what the nearest of them lacks, has besides, or has in another shape.
+
+    Args:
+        body, size, mixed: as for `fitting`.
+        backbones: canonical names.
+    """
+    tried = {name: _matched(body, name, size, mixed) for name in backbones}
+    nearest = max(tried, key=lambda name: (len(tried[name][1]), -len(tried[name][0])), default="")
+    if not nearest or not tried[nearest][1]:
+        return ""
+    own, found, shaped = tried[nearest]
+    parts = [f"{name} has the shape {theirs} where {ours} belongs" for name, (theirs, ours) in list(shaped.items())[:1]]
+    if missing := sorted(set(own) - set(found.values()) - set(shaped)):
+        parts.append(f"{listing(missing, 2)} {'is' if len(missing) == 1 else 'are'} missing")
+    if extra := [name for name in body if name not in found and name not in shaped and not is_counter(name)]:
+        parts.append(f"{listing(extra, 2)} {'has' if len(extra) == 1 else 'have'} no place")
+    return f"the nearest is {nearest}, {len(found)} of whose {len(own)} tensors fit: {'; '.join(parts)}"
+
+
+def _matched(
+    body: Mapping[str, Tensor], backbone: str, size: tuple[int, int], mixed: str
+) -> tuple[dict[str, tuple[int, ...]], dict[str, str], dict[str, tuple[tuple[int, ...], tuple[int, ...]]]]:
+    """Shapes of the network; name in the project -> name in it where both fit; name -> both shapes where these differ."""
     with torch.device("meta"):
         made = build_backbone(backbone, image_size=size)
         if mixed in MIXING_NORMS:
             mix_norms(made, mixed)
     arranged = arrange(body, made).body
-    own = {name: tensor.shape for name, tensor in made.body.state_dict().items() if not is_counter(name)}
-    found = {source: name for name, (source, tensor) in arranged.items() if name in own and tensor.shape == own[name]}
-    extra = [name for name in body if name not in found and not is_counter(name)]
-    return {} if extra or set(found.values()) != set(own) else found
+    own = {name: tuple(tensor.shape) for name, tensor in made.body.state_dict().items() if not is_counter(name)}
+    found = {source: name for name, (source, tensor) in arranged.items() if tensor.shape == own.get(name)}
+    shaped = {
+        name: (tuple(tensor.shape), own[name])
+        for name, (_, tensor) in arranged.items()
+        if name in own and tensor.shape != own[name]
+    }
+    return own, found, shaped

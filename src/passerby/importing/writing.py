@@ -16,7 +16,7 @@ from torch import Tensor
 from passerby.artefact import Artefact, save_artefact
 from passerby.embedder import EmbeddingRule
 from passerby.errors import ArtefactError, PasserbyError, UsageError, listing, nearest
-from passerby.importing.backbones import candidates, fitting
+from passerby.importing.backbones import candidates, fitting, misfit
 from passerby.importing.described import Described, Names, stripped
 from passerby.importing.layouts import LAYOUTS, recognise
 from passerby.models import ModelConfig, ReidModel, build_model
@@ -166,9 +166,11 @@ def _network(path: Path, names: Names, found: Described, options: ImportOptions)
             break
     else:
         tried = candidates(body, options.backbone)
+        near = misfit(body, tried, size, mixed=str(found.model.get("norm", "batch")))
+        why = f"{near}. Is the file whole?" if near else f"it has {len(body)} tensors of a backbone, from {listing(body, 2)}."
         raise ArtefactError(
-            f"{path} ({found.layout} names) fits no network here: tried {listing(tried, 8)}. It has {len(body)} tensors of a "
-            f"backbone, from {listing(body, 2)}. Name it with --backbone if it is another of timm's."
+            f"{path} ({found.layout} names) fits no network here: tried {listing(tried, 8)}; {why} "
+            "If it is another of timm's networks, name it with --backbone."
         )
     described = {**found.model, "backbone": backbone, "image_size": size}
     described["last_stride"] = stride if _has_stride(backbone) else 2
