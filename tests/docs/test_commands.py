@@ -164,7 +164,7 @@ PAGES = {
             "somebody.jpg": "crop", "front.jpg": "crop", "back.jpg": "other_crop", "town.gallery": "gallery", "ways.csv": "ways",
             "DIR": "people", "OTHER": "run/artefact",
         },
-        {"--dataset NAME": "--dataset market-style", "--model DIR": "--model OTHER", "lobby-0c1f9a-0-7": "'7 lobby'"},
+        {"--dataset NAME": "--dataset market-style", "--model DIR": "--model OTHER"},
         {
             "passerby gallery copy town.gallery milvus://host:19530/town": SERVER,
             "passerby gallery copy milvus://host:19530/town back.gallery": SERVER,
