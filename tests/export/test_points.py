@@ -27,10 +27,22 @@ def people(count: int, points: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(count, points, 3, generator=drawn) - 0.5
 
 
+def test_on_a_regular_plane_which_of_the_almost_equal_is_taken_does_not_depend_on_the_way():
+    """Rounding decides there: one that fuses products with sums finds other neighbours, and another vector in the end."""
+    y, x = torch.meshgrid(torch.arange(24) * 0.0157 - 0.2, torch.arange(16) * 0.0151 - 0.1, indexing="ij")
+    plane = torch.stack([x, y, 0.3 + 0.26 * y], -1).reshape(1, -1, 3).float()
+    squares = sum((plane[0, :, None, c] - plane[0, None, :, c]).square() for c in range(3)).fill_diagonal_(-1)
+    wanted = squares.sort(dim=1, stable=True).indices[:, :6]
+    assert torch.equal(point_ops.k_nearest(plane, 6)[0], wanted)
+    found = point_traced.nearest(plane, 6, 16)[0]
+    assert torch.equal(squares.gather(1, found), squares.gather(1, wanted))  # torch takes any of those that are equal
+    assert torch.equal(point_traced.farthest(plane, 60, 1e-3), point_ops.farthest_points(plane, 60))
+
+
 def test_traced_operations_are_those_of_the_loops():
     points = people(2, 90)
     centres = points[:, ::7]
-    assert torch.equal(point_traced.nearest(points, 5), point_ops.k_nearest(points, 5))
+    assert torch.equal(point_traced.nearest(points, 5, 16), point_ops.k_nearest(points, 5))
     with quietly():
         found = torch.jit.trace(lambda x: point_traced.farthest(x, 20, point_ops.NEAR_ORIGIN), (people(1, 40, 1),))(points)
     assert torch.equal(found, point_ops.farthest_points(points, 20))

@@ -18,10 +18,10 @@ _fast_machine_code = partial(machine_code, any_order=True)
 CHUNK = 64  # points that are looked at together; only where one of them is near enough are they looked at singly
 _LANES = 64  # running maxima
 _SLICE = 256  # points of a cloud between two looks whether all balls are full
-_SLACK = 1.00001  # the same distance, computed on vector registers and singly, differs in its last bits
+_SLACK = 1.00001  # a box's bound is rounded otherwise than a distance
 
 
-@_fast_machine_code
+@machine_code  # in no other order, and with no product that is not rounded: `point_traced` must find the same neighbours
 def _squares(cloud, place, found):
     """Squared distances from `place` to all points of a cloud, or of a slice of one."""
     if place.size == 3:
@@ -47,7 +47,7 @@ def _some_below(values, limit):
     return below > 0
 
 
-@_fast_machine_code
+@machine_code
 def _single(cloud, place, j):
     total = cloud[0, j] * 0
     for c in range(place.size):
@@ -119,7 +119,7 @@ def nearest(points, low, high, out, row_from, row_to):
                     limit = min(limit, distances[k - 1])
 
 
-@_fast_machine_code
+@machine_code
 def _shorten(cloud, place, left):
     """Take a new pick into the distances to the nearest pick."""
     x, y, z = place[0], place[1], place[2]

@@ -49,7 +49,7 @@ def k_nearest(points: Tensor, k: int) -> Tensor:
         raise UsageError(f"{k} nearest neighbours of {N} points: k must be 1 to the number of points of a cloud. Lower k.")
     points = points.detach()
     if is_traced():
-        return point_traced.nearest(points, k)
+        return point_traced.nearest(points, k, _FEW_CHANNELS)
     if points.device.type == "cpu" and C <= _FEW_CHANNELS:
         from passerby.models.point_kernels import CHUNK, nearest
 

@@ -16,14 +16,29 @@ __all__ = ["balls", "edge_reductions", "farthest", "nearest", "rows_of"]
 _FAR = 1e10
 
 
-def nearest(points: Tensor, k: int) -> Tensor:
-    """(B, N, C) -> (B, N, k) int64, the point itself first."""
-    centred = points - points.mean(1, keepdim=True)
-    squares = centred.square().sum(-1)
-    distances = squares[:, None] + squares[:, :, None] - 2 * centred @ centred.transpose(1, 2)
+def nearest(points: Tensor, k: int, few_channels: int) -> Tensor:
+    """(B, N, C) -> (B, N, k) int64, the point itself first.
+
+    Of up to `few_channels` the distances are sums of squared differences, as in the loops: a plane has many neighbours that are
+    almost as far, and which of them is taken must not depend on how it is computed.
+    """
+    if points.shape[2] <= few_channels:
+        distances = _squares(points[:, :, None], points[:, None])
+    else:
+        centred = points - points.mean(1, keepdim=True)
+        squares = centred.square().sum(-1)
+        distances = squares[:, None] + squares[:, :, None] - 2 * centred @ centred.transpose(1, 2)
     order = torch.arange(points.shape[1], device=points.device)
     own = (order[:, None] == order)[None]
     return distances.masked_fill(own, -_FAR).topk(k, dim=-1, largest=False, sorted=True).indices
+
+
+def _squares(one: Tensor, other: Tensor) -> Tensor:
+    """Squared distances, summed over coordinates in the loops' order, so that rounding is theirs too."""
+    found = (one[..., 0] - other[..., 0]).square()
+    for c in range(1, one.shape[-1]):
+        found = found + (one[..., c] - other[..., c]).square()
+    return found
 
 
 def farthest(points: Tensor, count: int, near_origin: float) -> Tensor:
@@ -39,7 +54,7 @@ def _farthest(points: Tensor, count: int, near_origin: float) -> Tensor:
     picks = pick
     for _ in range(count - 1):
         place = points.gather(1, pick[:, :, None].expand(-1, 1, 3))
-        left = torch.minimum(left, (points - place).square().sum(-1))
+        left = torch.minimum(left, _squares(points, place))
         best, first = left.max(1, keepdim=True)
         pick = torch.where(best > -1.0, first, torch.zeros_like(first))
         picks = torch.cat([picks, pick], 1)
@@ -48,8 +63,7 @@ def _farthest(points: Tensor, count: int, near_origin: float) -> Tensor:
 
 def balls(points: Tensor, centres: Tensor, radii: Sequence[float], samples: Sequence[int]) -> list[Tensor]:
     """(B, N, 3) points, (B, S, 3) centres -> one (B, S, samples) int64 tensor a radius."""
-    x, y, z = ((centres[:, :, None, c] - points[:, None, :, c]).square() for c in range(3))
-    squares = x + y + z
+    squares = _squares(centres[:, :, None], points[:, None])
     order = torch.arange(points.shape[1], device=points.device)
     beyond = torch.zeros_like(order).sum() + points.shape[1]
     found = []
