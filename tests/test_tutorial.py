@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from passerby.cli import main
+from passerby.models.weights import find_installed_weights
 
 PAGE = Path(__file__).parents[1] / "docs" / "tutorial.md"
 SMALLER = {
-    "--ids 80": "--ids 12",
-    "--views 6": "--views 4 --size 64x128",
-    "--epochs 15": "--epochs 1 --batch-size 8",
-    "--height 128 --width 64": "--height 64 --width 32",
+    "--ids 120": "--ids 12",
+    "--views 8": "--views 4 --size 64x128",
+    "--epochs 12": "--epochs 1 --batch-size 8",
+    "--height 128 --width 64": "--height 96 --width 64",
 }
 SMALLER_BATCHES = {"--batch-size 32": "--batch-size 8"}
 
@@ -35,7 +36,7 @@ def test_the_tutorial_from_rendering_to_the_report(
         for full, small in (SMALLER if "batches" not in line else SMALLER_BATCHES).items():
             shorter = shorter.replace(full, small)
         if line.startswith("passerby train"):
-            shorter += " --device cpu --workers 0"
+            shorter += " --device cpu --workers 0" + ("" if find_installed_weights("mobilenet_v2") else " --weights scratch")
         if line.startswith("passerby adapt"):
             shorter += " --min-images 2"
         if line.startswith("passerby street render"):
