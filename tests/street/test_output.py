@@ -110,8 +110,9 @@ def test_ctrl_c_is_answered_once(tmp_path, crops):
     out = tmp_path / "market"
     words = ["street", "render", "--town", "market", "--ids", "30", "--views", "6", "--renderer", "numba", "--workers", "2"]
     run = subprocess.Popen(
-        [sys.executable, "-m", "passerby", *words, "--out", str(out)], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        [sys.executable, "-m", "passerby", *words, "--out", str(out)], stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a shell's background jobs
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (started := out.exists() and len(list(out.glob("*/[0-9]*.jpg"))) >= crops) and time.monotonic() < deadline:
         time.sleep(0.005)
