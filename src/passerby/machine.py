@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 from typing import TypeVar
@@ -19,20 +19,25 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_threads(work: Callable[[int, int], _T], ends: Sequence[int]) -> list[_T]:
-    """Run ``work(start, stop)`` between any two neighbouring `ends` at once, the last in the calling thread; results in order.
+def in_threads(work: Callable[[int, int], _T], count: int, threads: int) -> list[_T]:
+    """Run ``work(start, stop)`` over even slices of `count` items at once, the last in the calling thread; results in order.
 
     The threads stay for the next call: work of a tenth of a millisecond is worth sharing. They help only work that lets go of
     Python's lock, such as compiled loops, and it must not call this function itself.
 
     Args:
-        work: called with start and stop.
-        ends: ascending; n + 1 of them make n calls.
+        work: called with start and stop; once, with 0 and 0, where there are no items.
+        count: items.
+        threads: slices, no more than there are items and cores.
     """
-    calls = list(pairwise(ends))
-    waiting = [_threads().submit(work, start, stop) for start, stop in calls[:-1]]
-    last = [work(*own) for own in calls[-1:]]
-    return [*(each.result() for each in waiting), *last]
+    parts = max(1, min(threads, count, available_cores()))
+    *others, own = pairwise(count * part // parts for part in range(parts + 1))
+    waiting = [_threads().submit(work, start, stop) for start, stop in others]
+    try:
+        last = work(*own)
+    finally:
+        wait(waiting)  # nobody writes any more when this ends
+    return [*(each.result() for each in waiting), last]
 
 
 @cache

@@ -1,7 +1,6 @@
 """The counting kernels one by one; `test_retrieval.py` compares them with a reference on thousands of cases."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,9 +16,8 @@ def ranks(kernel, similar, pessimistic=True, rows=slice(None)):
     names = np.zeros(8, dtype=str)
     query = Columns(np.array([1, 2]), np.array([0, 1]), names[:2])
     gallery = Columns(np.array([1, 2, 1, 2, 1, 2, 2, 1]), np.array([2, 1, 1, 2, 0, 1, 2, 2]), names)
-    with ThreadPoolExecutor(2) as pool:
-        counter = Counter(match(query, gallery, MARKET1501), np.ones(8), np.zeros(8), pessimistic, kernel, pool, 2)
-        return counter(np.asarray(similar, dtype=np.float64)[rows], rows.start or 0)
+    counter = Counter(match(query, gallery, MARKET1501), np.ones(8), np.zeros(8), pessimistic, kernel, 2)
+    return counter(np.asarray(similar, dtype=np.float64)[rows], rows.start or 0)
 
 
 SIMILAR = [[9, 8, 7, 6, 5, 4, 8, 1], [9, 8, 7, 6, 5, 4, 3, 2]]

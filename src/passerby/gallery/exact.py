@@ -87,7 +87,7 @@ def _bf16_is_fast() -> bool:
 
 def _shared(work: Callable[[int, int], int], count: int) -> list[int]:
     """``work(start, stop)`` of slices of `count` items, one a core. Numba's own threads must not be entered from several."""
-    return in_threads(work, np.linspace(0, count, min(available_cores(), count) + 1).astype(int).tolist())
+    return in_threads(work, count, available_cores())
 
 
 def _found(position: np.ndarray, similar: np.ndarray, k: int) -> Found:

@@ -10,14 +10,13 @@ Two kernels give the same integers: the one of `passerby.metrics.compiled`, and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from passerby.errors import MissingDependencyError, UsageError, nearest
+from passerby.machine import in_threads
 from passerby.metrics.matches import Labels, Matches
 
 __all__ = ["Counter", "Kernel", "Ranks", "choose_kernel", "wrong_before"]
@@ -57,8 +56,7 @@ class Counter:
         offset: (K,) by position.
         pessimistic: whether ties go against the query.
         kernel: what `choose_kernel` gave.
-        pool: where slices of a block are counted; both kernels leave Python's lock.
-        threads: into how many slices a block is cut.
+        threads: into how many slices a block is cut; both kernels leave Python's lock.
     """
 
     matches: Matches
@@ -66,7 +64,6 @@ class Counter:
     offset: np.ndarray
     pessimistic: bool
     kernel: Callable[..., None]
-    pool: ThreadPoolExecutor
     threads: int
 
     def __call__(self, block: np.ndarray, first: int) -> Ranks:
@@ -78,12 +75,10 @@ class Counter:
 
         scale, offset = self.scale.astype(block.dtype, copy=False), self.offset.astype(block.dtype, copy=False)
 
-        def count(part: tuple[int, int]) -> None:
-            self.kernel(block, scale, offset, self.matches.labels, first, *part, self.pessimistic, ranks)
+        def count(start: int, stop: int) -> None:
+            self.kernel(block, scale, offset, self.matches.labels, first, start, stop, self.pessimistic, ranks)
 
-        ends = np.linspace(0, rows, min(self.threads, rows) + 1).astype(int).tolist()
-        for _ in self.pool.map(count, pairwise(ends)):
-            pass
+        in_threads(count, rows, self.threads)
         return ranks
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -157,22 +156,21 @@ class _Job:
         found = _Found(np.zeros(Q), np.zeros(Q), np.zeros((Q, convention.repeats) if single else Q, dtype=np.int64))
         counting = choose_kernel(self.kernel, Q * len(order))
         done = num_tied = 0
-        with ThreadPoolExecutor(self.threads) as pool:
-            counter = Counter(self.matches, scale, offset, pessimistic, counting, pool, self.threads)
-            for block in blocks:
-                rows = slice(done, done + len(block))
-                if table is None:
-                    ranks, tied = shots(block, done)
-                    found.enter_shots(rows, ranks, convention.ap)
-                else:
-                    ranks = counter(block, done)
-                    found.enter(rows, ranks, convention.ap)
-                    table.add(ranks, done)
-                    tied = ranks.tied
-                num_tied += int(tied.sum())
-                done += len(block)
-                if shown:
-                    shown.advance(len(block))
+        counter = Counter(self.matches, scale, offset, pessimistic, counting, self.threads)
+        for block in blocks:
+            rows = slice(done, done + len(block))
+            if table is None:
+                ranks, tied = shots(block, done)
+                found.enter_shots(rows, ranks, convention.ap)
+            else:
+                ranks = counter(block, done)
+                found.enter(rows, ranks, convention.ap)
+                table.add(ranks, done)
+                tied = ranks.tied
+            num_tied += int(tied.sum())
+            done += len(block)
+            if shown:
+                shown.advance(len(block))
         return self._scores(found, num_tied, table, notes)
 
     def _scores(self, found: _Found, num_tied: int, table: PairTable | None, notes: tuple[str, ...]) -> RetrievalScores:

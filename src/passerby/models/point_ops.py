@@ -284,5 +284,4 @@ def _by_coordinate(points: Tensor) -> np.ndarray:
 
 def _shared_out(count: int, work: Callable[[int, int], object]) -> None:
     """Run `work(first, last)` over parts of `count` in as many threads as torch computes with."""
-    threads = max(1, min(torch.get_num_threads(), count))
-    in_threads(work, [count * n // threads for n in range(threads + 1)])
+    in_threads(work, count, torch.get_num_threads())

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, MissingDependencyError, UsageError, nearest
-from passerby.machine import available_cores
+from passerby.machine import available_cores, in_threads
 from passerby.metrics.counting import Kernel
 from passerby.metrics.retrieval import limited
 
@@ -223,13 +221,7 @@ class Workers:
 
     def share(self, work: Callable[[int, int], None], count: int) -> None:
         """Call ``work(start, stop)`` for slices of `count` items, one a thread."""
-        ends = np.linspace(0, count, min(self.threads, max(count, 1)) + 1).astype(int).tolist()
-        if len(ends) == 2:
-            work(0, count)
-            return
-        with ThreadPoolExecutor(self.threads) as pool:
-            for _ in pool.map(lambda part: work(*part), pairwise(ends)):
-                pass
+        in_threads(work, count, self.threads)
 
 
 def in_strips(work: Callable[[slice], None], rows: int, workers: Workers) -> None:
