@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from passerby.cli.evaluate_tables import NAMES
-from passerby.cli.stored import read_columns
 from passerby.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from passerby.metrics import RetrievalScores
 
-__all__ = ["print_comparison", "print_conditions", "read_conditions"]
+__all__ = ["conditions_of", "print_comparison", "print_conditions"]
 
 _OF_IMAGE = ("path", "name", "image", "file", "folder", "split", "pid", "camid", "domain", "frame", "time", "time_s", "track")
 
@@ -58,14 +57,21 @@ def print_comparison(names: Sequence[Path], a: RetrievalScores, b: RetrievalScor
     }
 
 
-def read_conditions(table: Path, by: Sequence[str], names: Sequence[str]) -> dict[str, list[object]]:
-    """For each column of the table that is asked for (all that are no label, where none is), a value for each query.
+def conditions_of(
+    rows: Mapping[str, Mapping[str, object]], table: Path, by: Sequence[str], names: Sequence[str]
+) -> dict[str, list[object]]:
+    """For each column of a table that is asked for (all that are no label, where none is), a value for each query.
+
+    Args:
+        rows: what `read_columns` gave of the table.
+        table: its file.
+        by: columns.
+        names: of the queries.
 
     Raises:
         DataError: no row for any query, or a column that is not there.
     """
-    rows = read_columns(table)
-    by_name = {Path(name).name: row for name, row in rows.items()} | rows
+    by_name = {Path(name).name: row for name, row in rows.items()} | dict(rows)
     found = [by_name.get(str(name)) or by_name.get(Path(str(name)).name) for name in names]
     if not any(found):
         raise DataError(

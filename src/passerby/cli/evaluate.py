@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from passerby.cli.comparing import print_comparison, print_conditions, read_conditions
+from passerby.cli.comparing import conditions_of, print_comparison, print_conditions
 from passerby.cli.evaluate_protocol import run_protocol
 from passerby.cli.parsing import check_report
 from passerby.cli.reranking import FLAGS, before_and_after, method_of
@@ -146,8 +146,7 @@ def run(options: Options) -> None:
     check_present(options.inputs)
     two_runs = len(options.inputs) == 2 and all(map(holds_both, options.inputs))
     _check_company(options, two_runs)
-    if options.conditions is not None:
-        read_columns(options.conditions)  # a table that is none is told before the work
+    table = {} if options.conditions is None else read_columns(options.conditions)  # one that is none is told before the work
     if two_runs:
         scores, report = _compared(options)
     else:
@@ -159,7 +158,7 @@ def run(options: Options) -> None:
                 report["before"] = scores[name].summary()
                 scores[name] = before_and_after(sets, convention, options, scores[name])
         report = _report(scores, convention, options) | report | facts
-        report |= _by_conditions(scores, options)
+        report |= _by_conditions(scores, table, options)
     if options.json is not None:
         write_json(options.json, report)
     if options.per_query is not None:
@@ -189,11 +188,11 @@ def _compared(options: Options) -> tuple[dict[str, RetrievalScores], dict[str, A
     return scores, {"comparison": report, **{name: found.to_dict() for name, found in scores.items()}}
 
 
-def _by_conditions(scores: dict[str, RetrievalScores], options: Options) -> dict[str, Any]:
+def _by_conditions(scores: dict[str, RetrievalScores], table: dict[str, dict[str, object]], options: Options) -> dict[str, Any]:
     if options.conditions is None:
         return {}
     (found,) = scores.values()
-    columns = read_conditions(options.conditions, options.by, found.names.tolist())
+    columns = conditions_of(table, options.conditions, options.by, found.names.tolist())
     return {"conditions": print_conditions(found, columns, options.seed)}
 
 
