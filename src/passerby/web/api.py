@@ -74,6 +74,11 @@ def facts(desk: Desk) -> GalleryFacts:
     )  # fmt: skip
 
 
+def _known(desk: Service, camera: str | None) -> None:
+    if camera is not None and camera not in desk.gallery.cameras():
+        raise NotThereError("no such camera in this gallery.")
+
+
 @router.get("/tracks")
 def tracks(
     desk: Desk,
@@ -82,8 +87,7 @@ def tracks(
     count: Annotated[int, InAddress(ge=1, le=500)] = 100,
 ) -> list[TrackShape]:
     """Tracks by time, a part of them."""
-    if camera is not None and camera not in desk.gallery.cameras():
-        raise NotThereError("no such camera in this gallery.")
+    _known(desk, camera)
     return [TrackShape.of(track) for track in desk.holdings.tracks(camera)[start : start + count]]
 
 
@@ -96,8 +100,7 @@ def sightings(
     alone: Annotated[bool, InAddress(description="only crops that belong to no track")] = False,
 ) -> list[SightingShape]:
     """Stored crops by rising number, a part of them."""
-    if camera is not None and camera not in desk.gallery.cameras():
-        raise NotThereError("no such camera in this gallery.")
+    _known(desk, camera)
     return [SightingShape.of(row) for row in desk.gallery.listed(after, count, camera=camera, alone=alone)]
 
 
