@@ -4,11 +4,10 @@
     python benchmarks/street.py agree  [--crops 48]                      GL against numba before the camera degrades anything
     python benchmarks/street.py towns  --root M [--towns campus arcade]  histogram, ImageNet, own training, another town's
     python benchmarks/street.py real   --root M [--ids 400] [--training plain]  trained on rendered people, tested on real ones
-    python benchmarks/street.py ablate [--ids 150] [--only nothing texture ...]  the same with one ingredient taken away at a time
     python benchmarks/street.py pixels                                   SHA-256 of size S's pixels, drawn with numba
     python benchmarks/street.py freeze                                   pin lists and pixels anew: only for a new Street version
 
-`--root` is what `passerby street render --benchmark M --out DIR` made. `towns`, `real` and `ablate` train MobileNetV2 from
+`--root` is what `passerby street render --benchmark M --out DIR` made. `towns` and `real` train MobileNetV2 from
 ImageNet weights at 128x64 with cross-entropy and triplet loss. All mAP are by the rank rule, cross-camera (Market-1501's
 convention). The real test are the two TUD videos of ../shared/data, all 18 people, the first and the second half of each track
 standing in for two cameras with 20 frames between; nothing of them is trained on.
@@ -272,18 +271,6 @@ def real(root: Path, ids: int, views: int, seeds: int, epochs: int, training: st
             show(label, by_network(replace(test, query=query), embedder))
 
 
-def ablate(ids: int, views: int, only: Sequence[str], seeds: int, epochs: int, work: Path) -> None:
-    from street_ablations import ABLATIONS, render_without
-
-    test = real_test(work)
-    for name in only or ("nothing", *ABLATIONS):
-        train = render_without(name, work / f"without-{name}", ids, views)
-        label = "everything as it is" if name == "nothing" else f"without {name}"
-        for seed in range(seeds):
-            run = work / f"run-without-{name}-{ids}-{views}-{seed}"
-            show(f"{label}, seed {seed}", by_network(test, trained(train, run, seed, epochs)))
-
-
 def pixels(workers: int) -> dict[str, str]:
     from passerby.street.benchmark import benchmark_order, pixel_hash
     from passerby.street.output import render_sets
@@ -313,10 +300,9 @@ def freeze(workers: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "agree", "towns", "real", "ablate", "pixels", "freeze"])
+    parser.add_argument("what", choices=["speed", "agree", "towns", "real", "pixels", "freeze"])
     parser.add_argument("--root", type=Path)
     parser.add_argument("--towns", nargs="+", default=["arcade", "campus", "harbour", "market", "station", "winter"])
-    parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--ids", type=int)
     parser.add_argument("--views", type=int)
     parser.add_argument("--training", choices=TRAININGS, default="plain")
@@ -338,10 +324,8 @@ def main() -> None:
             print(json.dumps(pixels(given.workers), indent=2))
         elif given.what == "freeze":
             freeze(given.workers)
-        elif given.what == "real":
-            real(given.root, given.ids or 400, given.views or 12, given.seeds, given.epochs, given.training, work)
         else:
-            ablate(given.ids or 150, given.views or 8, given.only, given.seeds, given.epochs, work)
+            real(given.root, given.ids or 400, given.views or 12, given.seeds, given.epochs, given.training, work)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"CPU of this process {used.ru_utime + used.ru_stime:.0f} s")
 

@@ -1,8 +1,8 @@
-"""Rendered training sets from which one ingredient was taken away: what `benchmarks/street.py ablate` trains on."""
+"""Rendered training sets from which one ingredient was taken away: what `benchmarks/ablation.py` trains on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from passerby.street.render import open_renderer
 from passerby.street.scenes import Scene
 from passerby.street.seeds import stream
 from passerby.street.stage import Stage, resized
-from passerby.street.styles import TOWNS
 from passerby.street.towns import Town
 
 __all__ = ["ABLATIONS", "render_without"]
@@ -151,20 +150,21 @@ def _whole_boxes(plan: Plan) -> Plan:
     return replace(plan, crops=tuple(crops))
 
 
-def render_without(name: str, out: Path, ids: int, views: int) -> Split:
-    """Training crops of all towns without one ingredient ("nothing" leaves all in); finished images are kept.
+def render_without(name: str, out: Path, towns: Sequence[str], ids: int, views: int) -> Split:
+    """Training crops without one ingredient ("everything" leaves all in); finished images are kept.
 
     Args:
-        name: a key of `ABLATIONS`, or "nothing".
+        name: a key of `ABLATIONS`, or "everything".
         out: folder.
-        ids: people over all towns.
+        towns: names.
+        ids: people of each town.
         views: crops of each.
     """
     kind, change_plan, change_town = ABLATIONS.get(name, (Stage, _same, _same))
     records = []
     renderer = open_renderer("numba")
-    for town_name in TOWNS:
-        plan = change_plan(make_plan(town_name, ids // len(TOWNS), 0, views, 77))
+    for town_name in towns:
+        plan = change_plan(make_plan(town_name, ids, 0, views, 77))
         town = change_town(plan.scenes[0].town)
         stage = kind(town, renderer)
         for crop in track(sorted(plan.crops, key=lambda crop: crop.frame), f"{name}: {town_name}", unit="crops"):

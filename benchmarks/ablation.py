@@ -1,0 +1,198 @@
+"""What rendered people teach about real ones, and which ingredient of the street, of the population and of training does it.
+
+    passerby street render --benchmark M --out street-v1
+    python benchmarks/ablation.py run --root street-v1 --work WORK [--seeds 0 1 2] [--only everything texture ...]
+    python benchmarks/ablation.py table --work WORK
+
+One condition is one change against `everything`: an ingredient is taken out of the rendering (`street_ablations.ABLATIONS`), the
+population is cut (half the people; two of six crops a person; two of four towns), or training is changed. All train MobileNetV2
+from ImageNet weights with cross-entropy and triplet loss on 400 people of arcade, campus, market and station (six crops each) at
+96x48, for equally many steps. A row is one condition with one seed of training: mAP and Rank-1 among the test people of harbour
+and winter (Street-v1 M), which nothing here trains on, and among real people (the two TUD videos of ../shared/data as in
+`street.py real`). To choose by the former and report the latter is the rule: nothing is chosen on real people.
+
+`run` goes on where it stopped: a row in WORK/rows.jsonl is not made again, and a training that was stopped is resumed. Two calls
+with different `--only` may share a WORK. One training takes about 3 CPU minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from street_ablations import ABLATIONS, render_without
+
+from passerby import artefact, datasets
+from passerby.embedder import Embedder, Numbering, embed
+from passerby.embedder.camera_statistics import Estimation, with_data_statistics
+from passerby.metrics import RetrievalScores, evaluate
+from passerby.recipes import baseline, camera_bn, metabin
+from passerby.records import Record, ReidData, Split
+from passerby.street.populations import HELD_OUT
+from street import by_network, config, real_test
+
+TOWNS = ("arcade", "campus", "market", "station")
+SIZE = (96, 48)
+
+
+def _half_of_people(train: Split) -> Split:
+    return train.where(lambda record: record.pid % 2 == 0)
+
+
+def _two_crops(train: Split) -> Split:
+    """The first and the last crop of each person, which are of two cameras wherever the person was seen by two."""
+    own: dict[tuple[str, int], list[Record]] = {}
+    for record in train:
+        own.setdefault((record.domain, record.pid), []).append(record)
+    return Split(tuple(record for records in own.values() for record in (records[0], records[-1])))
+
+
+def _two_towns(train: Split) -> Split:
+    return train.where(lambda record: record.domain in ("street-arcade", "street-campus"))
+
+
+POPULATIONS: dict[str, Callable[[Split], Split]] = {
+    "half of the people": _half_of_people,
+    "two of six crops a person": _two_crops,
+    "two of four towns": _two_towns,
+}
+# Changes of the baseline recipe; `everything` has crops, mirroring, colour jitter and erasing, and averages its weights.
+TRAININGS: dict[str, dict[str, Any]] = {
+    "no colour jitter": {"color_jitter": False},
+    "no erasing": {"random_erasing": 0.0},
+    "RandAugment too": {"auto_augment": "randaugment"},
+    "no triplet loss": {"losses": ()},
+    "weights not averaged": {"average": "off"},
+    "64x32 px": {"height": 64, "width": 32},
+    "128x64 px": {"height": 128, "width": 64},
+}
+RECIPES = ("camera-bn", "metabin")
+CONDITIONS = ("everything", *ABLATIONS, *POPULATIONS, *TRAININGS, *RECIPES)
+
+
+def trained(condition: str, train: Split, seed: int, epochs: int, run: Path) -> Path:
+    """The artefact of one condition; a stopped run is resumed."""
+    data, resume = ReidData("street", train=train), (run / "checkpoints").is_dir()
+    height, width = SIZE
+    if condition == "camera-bn":
+        cameras = camera_bn.Config(
+            backbone="mobilenet_v2", height=height, width=width, pad_px=4, epochs=epochs, decay_epoch=max(1, 2 * epochs // 3),
+            optimizer="adam", lr=1e-3, triplet=1.0, label_smoothing=0.1, random_erasing=0.5, seed=seed,
+        )  # fmt: skip
+        return camera_bn.train(cameras, data, run, resume=resume, device="cpu", workers=0)
+    if condition == "metabin":
+        meta = metabin.Config(
+            backbone="mobilenet_v2_x1_0", height=height, width=width, pad_px=4, batch_size=64, meta_batch_size=64, epochs=epochs,
+            milestones=(max(1, 2 * epochs // 3),), warmup_epochs=epochs / 10, inner_period=1, lr=0.03, gate_lr=0.1, seed=seed,
+        )  # fmt: skip
+        return metabin.train(meta, data, run, resume=resume, device="cpu", workers=0)
+    plain = replace(config(seed, epochs, "averaged"), height=height, width=width)
+    changed = replace(plain, **TRAININGS.get(condition, {}))
+    return baseline.train(changed, data, run, resume=resume, device="cpu", workers=0)
+
+
+def by_cameras(data: ReidData, embedder: Embedder) -> RetrievalScores:
+    """With the statistics of each camera's own images, as the recipe wants."""
+    sides = {"query": data.query, "gallery": data.gallery}
+    ready, numbering = with_data_statistics(embedder, sides, "own", Estimation(flip=False)), Numbering.of(*sides.values())
+    return evaluate(*(embed(ready[name], split, numbering=numbering) for name, split in sides.items()))
+
+
+def one_row(condition: str, seed: int, options: argparse.Namespace, tests: dict[str, ReidData]) -> dict[str, Any]:
+    """Render what is missing, train, measure."""
+    drawn = condition if condition in ABLATIONS else "everything"
+    whole = render_without(
+        drawn, options.work / "crops" / drawn.replace(" ", "-"), TOWNS, options.ids // len(TOWNS), options.views
+    )
+    train = POPULATIONS.get(condition, lambda split: split)(whole)
+    epochs = round(options.epochs * len(whole) / len(train))
+    run = options.work / "runs" / f"{condition.replace(' ', '-')}-{seed}"
+    cpu = time.process_time()
+    embedder = artefact.load(trained(condition, train, seed, epochs, run), device="cpu")
+    row: dict[str, Any] = {"condition": condition, "seed": seed, "crops": len(train), "epochs": epochs}
+    row["cpu_s"] = round(time.process_time() - cpu)
+    for name, data in tests.items():
+        found = by_cameras(data, embedder) if condition == "camera-bn" else by_network(data, embedder)
+        row[name] = {"map": found.map, "rank1": found.rank(1)}
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    return row
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows that are there."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the rows that are missing."""
+    tests = {town: datasets.read("street", options.root / town) for town in HELD_OUT} | {"real": real_test(options.work)}
+    rows = options.work / "rows.jsonl"
+    done = {(row["condition"], row["seed"]) for row in rows_of(rows)}
+    for seed in options.seeds:
+        for condition in options.only:
+            if (condition, seed) not in done:
+                row = one_row(condition, seed, options, tests)
+                with rows.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(json.dumps(row), flush=True)
+
+
+def table(options: argparse.Namespace) -> None:
+    """Mean and deviation over seeds, per cent, and the mean difference to `everything` with the same seeds."""
+    found = {(row["condition"], row["seed"]): row for row in rows_of(options.work / "rows.jsonl")}
+    print("| | unseen towns, mAP | change | real people, mAP | change | real people, Rank-1 | seeds |")
+    print("|---|---|---|---|---|---|---|")
+    for condition in CONDITIONS:
+        seeds = sorted(seed for name, seed in found if name == condition)
+        if not seeds:
+            continue
+        cells = []
+        for measure, changes in ((_towns, True), (_real("map"), True), (_real("rank1"), False)):
+            values = np.array([100 * measure(found[condition, seed]) for seed in seeds])
+            cells.append(f"{values.mean():.1f} +- {values.std():.1f}")
+            both = [seed for seed in seeds if ("everything", seed) in found]
+            if changes:
+                gains = [100 * (measure(found[condition, seed]) - measure(found["everything", seed])) for seed in both]
+                own = condition == "everything" or not gains
+                cells.append("" if own else f"{np.mean(gains):+.1f} +- {np.std(gains):.1f}")
+        print(f"| {_label(condition)} | " + " | ".join(cells) + f" | {len(seeds)} |")
+
+
+def _towns(row: dict[str, Any]) -> float:
+    return float(np.mean([row[town]["map"] for town in HELD_OUT]))
+
+
+def _real(what: str) -> Callable[[dict[str, Any]], float]:
+    return lambda row: row["real"][what]
+
+
+def _label(condition: str) -> str:
+    return f"without {condition}" if condition in ABLATIONS else condition
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Read the words and do it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("--work", type=Path, required=True, help="folder for crops, runs and rows.jsonl")
+    parser.add_argument("--root", type=Path, help="Street-v1 M")
+    parser.add_argument("--only", nargs="+", choices=CONDITIONS, default=list(CONDITIONS), metavar="CONDITION")
+    parser.add_argument("--ids", type=int, default=400, help="people over the four towns")
+    parser.add_argument("--views", type=int, default=6, help="crops of each")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    options = parser.parse_args(words)
+    if options.what == "run" and options.root is None:
+        parser.error("run needs --root, the folder of Street-v1 M")
+    (run if options.what == "run" else table)(options)
+
+
+if __name__ == "__main__":
+    main()
