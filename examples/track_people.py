@@ -30,6 +30,7 @@ def seen(film_path: Path, embedder) -> list[tuple[Boxes, np.ndarray]]:
     for frame in film.frames():
         picture = frame.pixels()
         boxes = detect(picture).clipped(film.size)
+        boxes = boxes[~boxes.doubtful()]  # DeepSORT would make a track of every part of a body
         crops = [
             Image.fromarray(picture[top:bottom, left:right]) for left, top, right, bottom in boxes.corners.round().astype(int)
         ]

@@ -28,3 +28,13 @@ def test_overlaps_are_counts_of_shared_pixels(drawn):
     for mask, (left, top, right, bottom) in zip(masks, corners.astype(int), strict=True):
         mask[top:bottom, left:right] = True
     assert np.array_equal(overlaps(corners, corners), (masks[:, None] & masks[None]).sum(axis=(2, 3)))
+
+
+def test_what_may_be_one_person_twice_is_doubtful():
+    # A person, a head of theirs, somebody beside them, somebody far away, and the person again, as sure as the first time.
+    corners = [[0, 0, 10, 20], [2, 0, 8, 6], [7, 0, 17, 20], [50, 0, 60, 20], [0, 1, 10, 21]]
+    boxes = Boxes.of(corners, [0.9, 0.95, 0.6, 0.1, 0.9])
+    assert boxes.doubtful().tolist() == [False, False, False, False, True]
+    assert Boxes.of(corners, [0.9, 0.6, 0.6, 0.1, 0.9]).doubtful().tolist() == [False, True, False, False, True]
+    assert Boxes.of(corners[::2], [0.9, 0.6, 0.5]).doubtful(overlap=0.17).tolist() == [False, True, True]
+    assert Boxes().doubtful().tolist() == []

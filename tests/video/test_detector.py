@@ -44,17 +44,9 @@ def test_boxes_come_back_into_the_picture(tmp_path):
     assert boxes.confidences.tolist() == pytest.approx([0.9, 0.6], abs=0.002)
     assert boxes.corners[0].tolist() == pytest.approx([45, 30, 75, 90], abs=0.02)
     assert boxes.corners[1].tolist() == pytest.approx([138, 87, 162, 177], abs=0.02)
-    assert len(OnnxDetector(path, Detection(confidence=0.5, overlap=0.9, inside=1.0))(np.zeros((192, 192, 3), np.uint8))) == 3
+    assert len(OnnxDetector(path, Detection(confidence=0.5, overlap=0.9))(np.zeros((192, 192, 3), np.uint8))) == 3
     assert len(OnnxDetector(path, Detection(confidence=0.65))(np.zeros((192, 192, 3), np.uint8))) == 1
     assert detector.name.startswith("yolo ") and detector.name != OnnxDetector(path, Detection(confidence=0.65)).name
-
-
-def test_a_part_of_a_body_is_not_a_second_person(tmp_path):
-    rows = [[36, 20, 10, 20, 0.9, 0], [36, 15, 8, 8, 0.6, 0], [44, 26, 12, 24, 0.95, 0]]  # a head, and somebody who overlaps
-    path = write_detector(tmp_path / "yolo.onnx", rows)
-    nothing = np.zeros((192, 192, 3), np.uint8)
-    assert OnnxDetector(path, Detection(0.5))(nothing).confidences.tolist() == pytest.approx([0.9, 0.95], abs=0.002)
-    assert len(OnnxDetector(path, Detection(0.5, inside=1.0))(nothing)) == 3
 
 
 def test_a_file_that_is_no_detector(tmp_path):

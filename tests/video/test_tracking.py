@@ -49,6 +49,18 @@ def test_a_track_begins_with_a_surer_box_than_it_goes_on_with():
     assert step.boxes.corners[:, 0].tolist() == [15] and len(follower.open) == 1
 
 
+def test_a_box_that_may_be_the_same_person_again_begins_no_track_but_carries_one_on():
+    beside = [PERSON + [8 if number < 3 else 4, 0] * 2 for number in range(6)]  # shares 0.43 with the person, then 0.67 of it
+    follower = ByteTracker(Tracking(), 10)
+    for corners in beside:
+        alone = follower.step(0, boxes((PERSON, 0.9), (corners, 0.8)))
+    assert len(follower.open) == 1 and alone.boxes.corners[0].tolist() == PERSON.tolist()
+    follower = ByteTracker(Tracking(), 10)
+    for number in range(8):  # somebody walks behind another person, and is followed on
+        step = follower.step(number, boxes((PERSON, 0.9), walk(number, 60, -8, 0.8)))
+    assert len(step.boxes) == 2 and len(follower.open) == 2
+
+
 def test_the_same_boxes_give_the_same_tracks():
     random = np.random.default_rng(0)
     frames = [

@@ -49,6 +49,22 @@ class Boxes:
         inside = np.flatnonzero(np.all(corners[:, 2:] - corners[:, :2] >= 1, axis=1))
         return Boxes(corners, self.confidences, self.tracks)[inside]
 
+    def doubtful(self, overlap: float = 0.4, inside: float = 0.9) -> np.ndarray:
+        """Which boxes may show someone behind another person, or that person again, or a part of them.
+
+        Args:
+            overlap: a box is doubtful that shares more than this with a surer one (intersection over union).
+            inside: and one of which more than this share lies in a surer one.
+
+        Returns:
+            (N,) bool. Of boxes that are equally sure the first one is the surer.
+        """
+        corners, rank = self.corners.astype(float), np.empty(len(self), int)
+        rank[np.argsort(-self.confidences, kind="stable")] = np.arange(len(self))
+        shared, areas = overlaps(corners, corners), self.areas.clip(1e-9)
+        near = (shared > overlap * (areas[:, None] + areas[None] - shared)) | (shared > inside * areas[:, None])
+        return (near & (rank[None] < rank[:, None])).any(axis=1)
+
 
 def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Areas that boxes share.

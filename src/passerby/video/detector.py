@@ -13,7 +13,7 @@ from PIL import Image
 
 from passerby.datasets.walking import shown
 from passerby.errors import DataError, MissingDependencyError, UsageError, listing
-from passerby.video.boxes import Boxes, overlaps
+from passerby.video.boxes import Boxes
 from passerby.video.layouts import Fitted, OutputLayout, find_layout
 
 __all__ = ["INCLUDED", "Detection", "Detector", "OnnxDetector", "open_detector"]
@@ -29,8 +29,8 @@ class Detection:
 
     Attributes:
         confidence: least confidence of a box, 0 to 1. It is low because the tracker itself tells weak boxes from strong ones.
-        overlap: of two boxes that share more than this (intersection over union) the weaker one is left out.
-        inside: of two boxes the weaker one is left out too where more than this share of it lies in the other: parts of a body.
+        overlap: of two boxes that share more than this (intersection over union) the weaker one is left out. It is high because
+            people hide each other; `Boxes.doubtful` tells which of the boxes that stay may be of one person.
         sides_px: longer sides of the picture that the detector sees one after the other, for one that takes any size. A larger
             one finds smaller people and costs with the square; a smaller one beside it finds those who fill the picture. A
             detector of a fixed size sees its own.
@@ -41,13 +41,12 @@ class Detection:
     """
 
     confidence: float = 0.225
-    overlap: float = 0.4
-    inside: float = 0.9
+    overlap: float = 0.5
     sides_px: tuple[int, ...] = (640, 416)
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("confidence", "overlap", "inside"):
+        for name in ("confidence", "overlap"):
             if not 0 < getattr(self, name) <= 1:
                 raise UsageError(f"{name} of the detection is {getattr(self, name)}: it is above 0 and up to 1.")
         if not self.sides_px or any(not 64 <= side <= 4096 for side in self.sides_px):
@@ -89,7 +88,7 @@ class OnnxDetector:
         self.layout: OutputLayout = find_layout(path, self._session.get_inputs(), self._session.get_outputs())
         digest = hashlib.sha256(content).hexdigest()[:12]
         sides = "+".join(map(str, self.how.sides_px if self.layout.size is None else self.layout.size))
-        least = f"confidence {self.how.confidence:g}, overlap {self.how.overlap:g}, inside {self.how.inside:g}"
+        least = f"confidence {self.how.confidence:g}, overlap {self.how.overlap:g}"
         self.name = f"{path.stem} {digest} {sides} px, {least}"
 
     def __call__(self, picture: np.ndarray) -> Boxes:
@@ -133,13 +132,7 @@ class OnnxDetector:
         from supervision import box_non_max_suppression
 
         rows = np.column_stack([boxes.corners, boxes.confidences]).astype(np.float32)
-        left = boxes[box_non_max_suppression(rows, self.how.overlap)]
-        shared = overlaps(left.corners.astype(float), left.corners.astype(float)) / left.areas[:, None].clip(1e-9)
-        kept: list[int] = []
-        for row in np.argsort(-left.confidences, kind="stable"):
-            if not np.any(shared[row, kept] > self.how.inside):
-                kept.append(int(row))
-        return left[np.sort(kept)]
+        return boxes[box_non_max_suppression(rows, self.how.overlap)]
 
 
 def _laid(picture: np.ndarray, fitted: Fitted) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Follow people from picture to picture: boxes in, the same boxes with numbers of tracks out.
 
 The tracker is ByteTrack of the package `trackers` (Roboflow, Apache-2.0): strong boxes are joined to tracks first, weak ones of
-half-hidden people then, both by where a Kalman filter expects each. It gives one answer for one input, so that a film that was
-interrupted can be followed again from its stored boxes alone.
+half-hidden people then, both by where a Kalman filter expects each. A box that may be of a person who has a surer one already
+counts as weak, however sure it is: it carries on a track that nothing else does, and begins none. The tracker gives one answer
+for one input, so that a film that was interrupted can be followed again from its stored boxes alone.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Tracking:
         begin: confidence from which a box may begin a track, 0 to 1.
         sure: confidence from which a box is joined to tracks first; weaker ones only to the tracks that are left then.
         overlap: least intersection over union of a box with where its track is expected.
+        doubt: a box that shares more than this with a surer one (intersection over union), or of which nine tenths lie in it,
+            counts as weak (`Boxes.doubtful`).
         patience_s: seconds after which a track that is not seen any more has ended.
         confirm: looks at a person before it counts as a track.
 
@@ -41,11 +44,12 @@ class Tracking:
     begin: float = 0.45
     sure: float = 0.3
     overlap: float = 0.15
+    doubt: float = 0.4
     patience_s: float = 1.0
     confirm: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("begin", "sure", "overlap"):
+        for name in ("begin", "sure", "overlap", "doubt"):
             if not 0 < getattr(self, name) < 1:
                 raise UsageError(f"{name} of the tracking is {getattr(self, name)}: it lies between 0 and 1.")
         if not 0 < self.patience_s <= 60 or self.confirm < 1:
@@ -109,6 +113,7 @@ class ByteTracker:
             minimum_iou_threshold=how.overlap,
             high_conf_det_threshold=how.sure,
         )
+        self._how = how
         self._open: dict[int, None] = {}
 
     def step(self, number: int, boxes: Boxes) -> Step:
@@ -116,9 +121,9 @@ class ByteTracker:
         from supervision import Detections
 
         del number
-        seen = self._tracker.update(
-            Detections(xyxy=boxes.corners, confidence=boxes.confidences, class_id=np.arange(len(boxes)))
-        )  # fmt: skip
+        weak = np.minimum(boxes.confidences, np.float32(self._how.sure * (1 - 1e-3)))
+        strength = np.where(boxes.doubtful(self._how.doubt), weak, boxes.confidences)
+        seen = self._tracker.update(Detections(xyxy=boxes.corners, confidence=strength, class_id=np.arange(len(boxes))))
         found = Boxes()
         if len(seen) and seen.tracker_id is not None and seen.class_id is not None:
             rows, tracks = seen.class_id, seen.tracker_id

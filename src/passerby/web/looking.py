@@ -109,6 +109,7 @@ class Looking:
         if self.detector is None:
             return []
         found = self.detector(np.asarray(picture))
+        found = found[~found.doubtful()]  # parts of bodies are nothing to choose from
         order = np.argsort(-found.confidences, kind="stable")
         people = []
         for corners, sure in zip(found.corners[order].astype(float), found.confidences[order].astype(float), strict=True):
