@@ -68,7 +68,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "no colour jitter": {"color_jitter": False},
     "no erasing": {"random_erasing": 0.0},
     "RandAugment too": {"auto_augment": "randaugment"},
-    "no triplet loss": {"losses": ()},
+    "no triplet loss": {"losses": (), "sampler": "identity"},
     "weights not averaged": {"average": "off"},
     "64x32 px": {"height": 64, "width": 32},
     "128x64 px": {"height": 128, "width": 64},
@@ -98,6 +98,10 @@ def trained(condition: str, train: Split, seed: int, epochs: int, run: Path) -> 
     return baseline.train(changed, data, run, resume=resume, device="cpu", workers=0)
 
 
+def people(train: Split) -> int:
+    return len({(record.domain, record.pid) for record in train})
+
+
 def by_cameras(data: ReidData, embedder: Embedder) -> RetrievalScores:
     """With the statistics of each camera's own images, as the recipe wants."""
     sides = {"query": data.query, "gallery": data.gallery}
@@ -112,7 +116,7 @@ def one_row(condition: str, seed: int, options: argparse.Namespace, tests: dict[
         drawn, options.work / "crops" / drawn.replace(" ", "-"), TOWNS, options.ids // len(TOWNS), options.views
     )
     train = POPULATIONS.get(condition, lambda split: split)(whole)
-    epochs = round(options.epochs * len(whole) / len(train))
+    epochs = round(options.epochs * people(whole) / people(train))  # an epoch shows four images of each person
     run = options.work / "runs" / f"{condition.replace(' ', '-')}-{seed}"
     cpu = time.process_time()
     embedder = artefact.load(trained(condition, train, seed, epochs, run), device="cpu")
