@@ -158,7 +158,7 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
             "camera": ({"cameras": ["c3"]}, np.flatnonzero(cameras == 3)),
             "camera+week": (week, np.flatnonzero((cameras == 3) & (times >= 7 * DAY) & (times < 14 * DAY))),
         }
-        if options.accelerate and not list(path.parent.glob(f"{path.name}-hnsw-*")):
+        if options.accelerate and not list(path.parent.glob(f"{path.name}-codes-*")):
             started = time.monotonic()
             report["accelerated_finds"] = gallery.accelerate()
             report["accelerate_s"] = time.monotonic() - started

@@ -38,7 +38,7 @@ def test_it_finds_nearly_all_with_and_without_a_filter(gallery: Gallery, monkeyp
     assert recall(gallery) > 0.95 and recall(gallery, cameras=["c0"]) > 0.95 and len(used) == 2
     assert recall(gallery, cameras=["c1"]) == 1.0 and len(used) == 2  # one row in forty: scanned
     similar = [hit.similarity for hit in gallery.search(np.ones(16), 5, approximate=True)[0]]
-    assert np.allclose(similar, [hit.similarity for hit in gallery.search(np.ones(16), 5)[0]], atol=1e-6)  # not of 8 bits
+    assert np.allclose(similar, [hit.similarity for hit in gallery.search(np.ones(16), 5)[0]], atol=1e-6)  # not of the codes
 
 
 def test_rows_that_came_later_are_found_too(gallery: Gallery):
@@ -50,25 +50,36 @@ def test_rows_that_came_later_are_found_too(gallery: Gallery):
 
 def test_erasing_removes_it(gallery: Gallery, tmp_path):
     gallery.accelerate()
-    assert len(list(tmp_path.glob("*-hnsw-*"))) == 1
+    assert len(list(tmp_path.glob("*-codes-*"))) == 1
     gallery.accelerate()
-    assert len(list(tmp_path.glob("*-hnsw-*"))) == 1
+    assert len(list(tmp_path.glob("*-codes-*"))) == 1
     (first,) = gallery.search(np.ones(16), 1, approximate=True)[0]
     gallery.erase_sightings([first.sighting.id])
-    assert not list(tmp_path.glob("*-hnsw-*"))
+    assert not list(tmp_path.glob("*-codes-*"))
     assert gallery.search(np.ones(16), 1, approximate=True)[0][0].sighting.id != first.sighting.id
 
 
-def test_a_walk_is_as_wide_as_it_takes(gallery: Gallery, tmp_path, monkeypatch: pytest.MonkeyPatch):
+def test_it_looks_as_widely_as_it_takes(gallery: Gallery, tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("passerby.gallery.breadth._ENOUGH", 2.0)
     gallery.accelerate()
-    (file,) = tmp_path.glob("*-hnsw-*")
+    (file,) = tmp_path.glob("*-codes-*")
     assert file.name.endswith("-2000-1600")
+
+
+@pytest.mark.parametrize("size", [3, 4, 33])
+def test_vectors_of_any_length_and_few_of_them(tmp_path, size, capfd):
+    random = np.random.default_rng(0)
+    with Gallery.open(tmp_path / "few.gallery", create=True, model=Model("m", "m", size)) as few:
+        few.add([NewSighting(f"k{n}", random.standard_normal(size), "c0") for n in range(7)])
+        assert few.accelerate() == 1.0
+        exact, quick = (few.search(np.ones(size), 5, approximate=how)[0] for how in (False, True))
+        assert [hit.sighting.id for hit in exact] == [hit.sighting.id for hit in quick]
+    assert capfd.readouterr() == ("", "")  # faiss warns of small samples on the terminal
 
 
 def test_a_damaged_index_is_no_harm(gallery: Gallery, tmp_path):
     gallery.accelerate()
-    (file,) = tmp_path.glob("*-hnsw-*")
+    (file,) = tmp_path.glob("*-codes-*")
     file.write_bytes(b"no index")
     accelerated._opened.cache_clear()
     assert recall(gallery) == 1.0

@@ -14,11 +14,11 @@ __all__ = ["Options", "run"]
 
 @dataclass(frozen=True)
 class Options:
-    """Build an HNSW index for `passerby search --approximate` and `search(approximate=True)`.
+    """Build an index for `passerby search --approximate` and `search(approximate=True)`.
 
-    Worth it for single searches among a million crops and more; batches are quicker without. Beside a file it is made with faiss:
+    Worth it from some hundred thousand crops on. Beside a file it is short codes of all vectors, made with faiss in seconds:
     crops that come later are searched exactly beside it, so build it again from time to time; filters that let few crops pass are
-    searched exactly anyway; erasing removes it. In Milvus it takes the place of the exact scan, for all searches.
+    searched exactly anyway; erasing removes it. In Milvus it is a graph (HNSW) in the place of the exact scan, for all searches.
     """
 
     gallery: Annotated[str, tyro.conf.Positional]

@@ -1,4 +1,4 @@
-"""How widely a graph must be walked so that enough of the nearest rows are found: tried on rows with noise."""
+"""How widely an approximate search must look so that enough of the nearest rows are found: tried on rows with noise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from passerby.gallery.store import Found
 __all__ = ["BREADTHS", "NEAREST", "SAMPLES", "noisy", "settle"]
 
 BREADTHS = (100, 200, 400, 800, 1600)
-"""Of a walk; the first with which enough is found is taken."""
+"""Of a walk in a graph, or candidates that are scored again; the first with which enough is found is taken."""
 NEAREST, SAMPLES = 50, 100
 _ENOUGH = 0.97
 
@@ -28,7 +28,7 @@ def settle(right: Sequence[Found], walk: Callable[[int], Sequence[Found]]) -> tu
 
     Args:
         right: the nearest rows of some queries, exactly.
-        walk: breadth -> what a walk finds for the same queries.
+        walk: breadth -> what is found with it for the same queries.
     """
     if not right:
         return BREADTHS[0], 1.0

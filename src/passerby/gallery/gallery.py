@@ -314,8 +314,9 @@ class Gallery:
     def accelerate(self) -> float:
         """Build the index that ``search(approximate=True)`` uses.
 
-        A file's index needs faiss and lies beside it; rows that are added later are searched exactly beside it; erasing removes
-        it. In Milvus it takes the place of the exact scan: from then on every search walks a graph, only more or less widely.
+        A file's index needs faiss, is made in seconds and lies beside it; rows that are added later are searched exactly beside
+        it; erasing removes it. In Milvus it takes the place of the exact scan: from then on every search walks a graph, only more
+        or less widely.
 
         Returns:
             Share of the 50 nearest that it finds, of 100 rows with noise; searches are as wide as 0.97 takes, if it can be had.
