@@ -1,9 +1,9 @@
 """Codes of faiss beside the gallery, for searches that may miss a result: half a byte for two numbers, scored again in fp32.
 
 A search scans the codes (product quantisation, sixteen values for each pair of numbers, compared in registers; Andre, Kermarrec
-and Le Scouarnec, Cache locality is not enough, VLDB 2015), which take a sixteenth of the vectors, and computes the best anew. That
-asks nothing of how the vectors lie: a graph (HNSW) takes a hundred times as long to build, needs structure to find its way,
-and loses it under a filter.
+and Le Scouarnec, Cache locality is not enough, VLDB 2015), which take a sixteenth of the vectors, and computes the best anew.
+That asks nothing of how the vectors lie: a graph (HNSW) takes a hundred times as long to build, needs structure to find its
+way, and loses it under a filter.
 
 The file is named by the state of the copy that it was built from. Rows that came later are searched exactly beside it; after an
 erasure it is removed. A filter that lets fewer than a tenth of the rows pass is not its business: scanning those exactly is
