@@ -174,7 +174,7 @@ def test_a_camera_with_few_images_takes_the_other_split_and_then_the_whole_set(p
     torch.testing.assert_close(made.statistics.of_camera("hall/2")["neck"], every.statistics.of_camera(WHOLE_SET)["neck"])
     assert made.images["hall/2"] == 0
 
-    with pytest.raises(DataError, match=r"need 16 images or more, hall/9 has 1 image: give more images, or lower min_images"):
+    with pytest.raises(DataError, match=r"need 16 images or more, hall/9 has 1 image: give more images. In Python"):
         estimate_cameras(embedder(model), {"hall/9": asked["query"]["hall/2"]})
 
 

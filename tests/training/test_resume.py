@@ -177,7 +177,9 @@ def test_before_epoch_is_not_repeated_when_a_resume_enters_an_epoch(toy, tmp_pat
 
 def test_a_used_folder_needs_resume(toy, tmp_path):
     toy.Run().fit(tmp_path, epochs=1)
-    with pytest.raises(UsageError, match=r"already holds a run \(step-00000008.pt\): resume it, or choose another folder."):
+    with pytest.raises(
+        UsageError, match=r"already holds a run \(step-00000008.pt\): resume it \(--resume\), or choose another folder."
+    ):
         toy.Run().fit(tmp_path)
 
 

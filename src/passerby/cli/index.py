@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from passerby.cli.galleries import counted
 from passerby.cli.index_crops import index_crops, is_street, read_crops
 from passerby.cli.moments import moment
 from passerby.errors import DataError, UsageError, listing
@@ -98,7 +99,9 @@ def run(options: Options) -> None:
         done = (
             index_crops(options, crops, gallery, embedder) if job is None else job.run(gallery, embedder, options.camera.strip())
         )
-        print(f"{options.gallery}: {len(gallery):,} crops ({len(gallery) - before:,} new) from {listing(gallery.cameras(), 10)}")
+        print(
+            f"{options.gallery}: {counted(len(gallery), 'crop')} ({len(gallery) - before:,} new) from {listing(gallery.cameras(), 10)}"
+        )
         if options.json is not None:
             from passerby.files import write_json
 

@@ -218,8 +218,8 @@ def estimate_whole_set(embedder: Embedder, images: Mapping[str, Sequence[Path]],
     if len(every) < how.min_images:
         few = listing(f"{camera} has {_images(len(own))}" for camera, own in images.items())
         raise DataError(
-            f"statistics of a camera need {how.min_images} images or more, {few}: give more images, or lower min_images (2 is "
-            "the least, and noisy)."
+            f"statistics of a camera need {how.min_images} images or more, {few}: give more images. In Python "
+            "Estimation(min_images=2) takes fewer, and is noisy."
         )
     batches = how.drawn(every)
     seen = observe(embedder, batches, how.flip).estimate(how.estimator)

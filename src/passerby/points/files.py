@@ -47,7 +47,10 @@ def read_cloud(path: str | os.PathLike[str], *, colours: bool = True) -> np.ndar
     path = Path(path)
     read = _READERS.get(HDF5_SUFFIX if path.parent.suffix == HDF5_SUFFIX else path.suffix.lower())
     if read is None:
-        raise DataError(f'"{shown(path)}" is no cloud of points by its name: allowed are {listing(sorted(CLOUD_SUFFIXES))}.')
+        mesh = " Points of a mesh's surface are drawn with surface (--surface 1024)." if path.suffix.lower() == ".off" else ""
+        raise DataError(
+            f'"{shown(path)}" is no cloud of points by its name: allowed are {listing(sorted(CLOUD_SUFFIXES))}.{mesh}'
+        )
     return _checked(read(path), path, colours)
 
 

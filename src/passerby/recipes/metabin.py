@@ -373,8 +373,9 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
             f"the virtual step. Give 1 to {count - 1}."
         )
     balanced = DomainBalancedSampler(
-        domains, classes, config.meta_batch_size, K, seed=config.seed + 1, rank=here.rank, world=here.size
-    )
+        domains, classes, config.meta_batch_size, K, seed=config.seed + 1, rank=here.rank, world=here.size,
+        called="meta_batch_size",
+    )  # fmt: skip
     meta = TrainLoader(train, labels, augmentation(config), balanced, seed=config.seed + 1, workers=workers)
     further = TrainLoader(train, labels, augmentation(config), order, seed=config.seed + 2)
     return EpisodeLoader(base, meta, further, config.first_base_updates - 1)

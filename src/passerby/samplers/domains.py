@@ -30,6 +30,7 @@ class DomainBalancedSampler:
         seed: with the epoch's number it decides everything.
         rank: number of this process, from 0.
         world: number of processes.
+        called: what the user knows the batch size as, for errors.
 
     Attributes:
         domains: the domains, in the order in which they stand in a batch.
@@ -50,6 +51,7 @@ class DomainBalancedSampler:
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        called: str = "batch_size",
     ) -> None:
         check_place(seed, rank, world)
         if K < 2:
@@ -64,7 +66,7 @@ class DomainBalancedSampler:
         if batch_size % unit or batch_size < smallest:
             shared = f", shared by {world} processes" if world > 1 else ""
             raise UsageError(
-                f"batch_size {batch_size} is no batch of {len(self.domains)} domains x P people x {K} images{shared}: it must "
+                f"{called} {batch_size} is no batch of {len(self.domains)} domains x P people x {K} images{shared}: it must "
                 f"be a multiple of {unit}, at least {smallest}. Nearest: {nearest_multiples(batch_size, unit, smallest)}."
             )
         self.P, self.K, self.rank, self.world = batch_size // (len(self.domains) * K), K, rank, world
@@ -74,7 +76,7 @@ class DomainBalancedSampler:
         few = [d for d, own in zip(self.domains, self._positions, strict=True) if len(np.unique(people[own])) < self.P]
         if few:
             raise UsageError(
-                f"a batch takes {self.P} people of each domain; {listing(map(_shown, few))} has fewer. Lower the batch size to a "
+                f"a batch takes {self.P} people of each domain; {listing(map(_shown, few))} has fewer. Lower {called} to a "
                 f"smaller multiple of {unit}, or leave that domain out."
             )
         self._samplers = [

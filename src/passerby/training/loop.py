@@ -160,7 +160,7 @@ class _Run:
         checkpoints = Checkpoints(self.dir)
         newest = checkpoints.latest()
         if newest is not None and not resume:
-            raise UsageError(f"{self.dir} already holds a run ({newest.name}): resume it, or choose another folder.")
+            raise UsageError(f"{self.dir} already holds a run ({newest.name}): resume it (--resume), or choose another folder.")
         self._dry_evaluation()
         if newest is not None:
             self._restore(checkpoints.load(newest), newest)
