@@ -99,9 +99,8 @@ def run(options: Options) -> None:
         done = (
             index_crops(options, crops, gallery, embedder) if job is None else job.run(gallery, embedder, options.camera.strip())
         )
-        print(
-            f"{options.gallery}: {counted(len(gallery), 'crop')} ({len(gallery) - before:,} new) from {listing(gallery.cameras(), 10)}"
-        )
+        holds = f"{counted(len(gallery), 'crop')} ({len(gallery) - before:,} new)"
+        print(f"{options.gallery}: {holds} from {listing(gallery.cameras(), 10)}")
         if options.json is not None:
             from passerby.files import write_json
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from passerby.cli.galleries import counted
 from passerby.cli.moments import moment
 from passerby.errors import UsageError, listing
 
@@ -41,7 +42,7 @@ def index_crops(options: Options, crops: Sequence[Split], gallery: Gallery, embe
         counts[str(source)] = added = index_records(
             gallery, split, embedder, root=root, camera=camera, **_passing(options, split)
         )
-        print(f"{source}: {len(split):,} crops, {added:,} of them new")
+        print(f"{source}: {counted(len(split), 'crop')}, {added:,} of them new")
     return {"added_of": counts}
 
 
