@@ -53,17 +53,18 @@ class Boxes:
         """Which boxes may show someone behind another person, or that person again, or a part of them.
 
         Args:
-            overlap: a box is doubtful that shares more than this with a surer one (intersection over union).
-            inside: and one of which more than this share lies in a surer one.
+            overlap: a box is doubtful that shares more than this with a surer one that is not (intersection over union).
+            inside: and one of which more than this share lies in such a box.
 
         Returns:
             (N,) bool. Of boxes that are equally sure the first one is the surer.
         """
-        corners, rank = self.corners.astype(float), np.empty(len(self), int)
-        rank[np.argsort(-self.confidences, kind="stable")] = np.arange(len(self))
+        corners, doubtful = self.corners.astype(float), np.ones(len(self), bool)
         shared, areas = overlaps(corners, corners), self.areas.clip(1e-9)
         near = (shared > overlap * (areas[:, None] + areas[None] - shared)) | (shared > inside * areas[:, None])
-        return (near & (rank[None] < rank[:, None])).any(axis=1)
+        for row in np.argsort(-self.confidences, kind="stable"):
+            doubtful[row] = bool(near[row, ~doubtful].any())
+        return doubtful
 
 
 def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
