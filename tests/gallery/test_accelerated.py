@@ -53,9 +53,10 @@ def test_erasing_removes_it(gallery: Gallery, tmp_path):
     assert len(list(tmp_path.glob("*-codes-*"))) == 1
     gallery.accelerate()
     assert len(list(tmp_path.glob("*-codes-*"))) == 1
+    (tmp_path / "town.gallery-hnsw-0-0-2000-100").write_bytes(b"an index of an earlier version")
     (first,) = gallery.search(np.ones(16), 1, approximate=True)[0]
     gallery.erase_sightings([first.sighting.id])
-    assert not list(tmp_path.glob("*-codes-*"))
+    assert not list(tmp_path.glob("*-codes-*")) and not list(tmp_path.glob("*-hnsw-*"))
     assert gallery.search(np.ones(16), 1, approximate=True)[0][0].sighting.id != first.sighting.id
 
 

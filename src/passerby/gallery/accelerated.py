@@ -47,9 +47,10 @@ def index_file(path: Path, copy: Copy) -> Path | None:
 
 
 def remove_index(path: Path) -> None:
-    """Remove all index files of a gallery."""
-    for file in path.parent.glob(_name(path)):
-        file.unlink(missing_ok=True)
+    """Remove all index files of a gallery, graphs of earlier versions too: what is erased must stand in none of them."""
+    for name in (_name(path), f"{path.name}-hnsw-*"):
+        for file in path.parent.glob(name):
+            file.unlink(missing_ok=True)
 
 
 def build_index(path: Path, copy: Copy) -> float:
