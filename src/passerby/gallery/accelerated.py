@@ -122,11 +122,13 @@ def search_index(path: Path, copy: Copy, rows: np.ndarray | None, queries: np.nd
 
 
 def _searched(index: Any, breadth: int, copy: Copy, rows: np.ndarray | None, queries: np.ndarray, k: int) -> list[Found]:
-    own, later = np.arange(index.ntotal), np.arange(index.ntotal, len(copy))
-    if rows is not None:
-        own, later = rows[rows < index.ntotal], rows[rows >= index.ntotal]
+    own = None if rows is None else rows[rows < index.ntotal]
+    later = np.arange(index.ntotal, len(copy)) if rows is None else rows[rows >= index.ntotal]
     wanted = math.ceil(breadth * max(1.0, k / NEAREST))
-    near = _candidates(index, own, queries, wanted) if wanted < len(own) else [own] * len(queries)
+    if wanted < (index.ntotal if own is None else len(own)):
+        near = _candidates(index, own, queries, wanted)
+    else:
+        near = [np.arange(index.ntotal) if own is None else own] * len(queries)
     found = []
     for query, places, late in zip(queries, near, most_similar(copy.vectors, later, queries, k), strict=True):
         candidates = np.sort(np.concatenate([places, late.ids]))
@@ -135,12 +137,12 @@ def _searched(index: Any, breadth: int, copy: Copy, rows: np.ndarray | None, que
     return found
 
 
-def _candidates(index: Any, own: np.ndarray, queries: np.ndarray, wanted: int) -> list[np.ndarray]:
-    """Rows among `own` with the best codes, for each query; faiss may leave out the last ones."""
+def _candidates(index: Any, own: np.ndarray | None, queries: np.ndarray, wanted: int) -> list[np.ndarray]:
+    """Rows among `own` (None: all) with the best codes, for each query; faiss may leave out the last ones."""
     import faiss
 
     settings = faiss.SearchParametersIVF(nprobe=1)  # pyright: ignore
-    if len(own) < index.ntotal:
+    if own is not None:
         bits = np.zeros(-(-index.ntotal // 8) * 8, np.uint8)
         bits[own] = 1
         allowed = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))  # pyright: ignore
