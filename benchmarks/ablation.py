@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows import add_row, rows_of
 from street_ablations import ABLATIONS, render_without
 
 from passerby import artefact, datasets
@@ -129,11 +130,6 @@ def one_row(condition: str, seed: int, options: argparse.Namespace, tests: dict[
     return row
 
 
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The rows that are there."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
 def run(options: argparse.Namespace) -> None:
     """Make the rows that are missing."""
     tests = {town: datasets.read("street", options.root / town) for town in HELD_OUT} | {"real": real_test(options.work)}
@@ -143,8 +139,7 @@ def run(options: argparse.Namespace) -> None:
         for condition in options.only:
             if (condition, seed) not in done:
                 row = one_row(condition, seed, options, tests)
-                with rows.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                add_row(rows, row)
                 print(json.dumps(row), flush=True)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows import add_row, rows_of
 
 from passerby import datasets
 from passerby.artefact import load
@@ -116,11 +117,6 @@ def trained(source: str, target: str, seed: int, method: str, run: Path, options
     return run
 
 
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The rows that are there."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
 def run(options: argparse.Namespace) -> None:
     """Make the rows that are missing."""
     absent = [town for town in options.towns if not (options.root / town / "street.json").is_file()]
@@ -135,8 +131,7 @@ def run(options: argparse.Namespace) -> None:
                 if (source, target, seed, method) in done:
                     continue
                 row = one_row(source, target, seed, method, options)
-                with options.out.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                add_row(options.out, row)
                 shown = ("source", "target", "seed", "method", "map", "rank1", "kept_epoch", "kept_map", "cpu_s")
                 print(json.dumps({key: row[key] for key in shown}), flush=True)
 

@@ -12,15 +12,14 @@ training, norm at test) a line.
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from rows import add_row, rows_of
 
 from passerby import datasets
 from passerby.artefact import load
@@ -57,12 +56,6 @@ def shrunk(data: ReidData, folder: Path) -> ReidData:
     return replace(data, train=small(data.train), query=small(data.query), gallery=small(data.gallery))
 
 
-def done(results: Path) -> Iterator[dict]:
-    """What is finished."""
-    if results.is_file():
-        yield from (json.loads(line) for line in results.read_text().splitlines() if line.endswith("}"))
-
-
 def scores(embedder: Embedder, data: ReidData, test: str) -> dict[str, float]:
     """mAP and Rank-1 with plain or camera-wise norms at test."""
     splits = {"query": data.query, "gallery": data.gallery}
@@ -78,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     data = {town: shrunk(datasets.read("street", options.data / town), options.work / "small") for town in options.towns}
     results = options.work / "results.jsonl"
-    finished = {(row["source"], row["seed"], row["train"], row["test"], row["target"]) for row in done(results)}
+    finished = {(row["source"], row["seed"], row["train"], row["test"], row["target"]) for row in rows_of(results)}
     for seed in range(options.seeds):
         for source in options.sources or options.towns:
             for norm in ("batch", "camera"):
@@ -115,14 +108,13 @@ def measure(options, data, source, seed, norm, wanted, results: Path) -> None:
             **scores(embedder, data[target], test),
         }
         row |= {"train_cpu_s": round(seconds, 1), "test_cpu_s": round(time.process_time() - began, 1)}
-        with results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        add_row(results, row)
         print(row, flush=True)
 
 
 def table(options: argparse.Namespace) -> None:
     """Mean and standard deviation over seeds, at home and away, and by source and target."""
-    rows = list(done(options.work / "results.jsonl"))
+    rows = rows_of(options.work / "results.jsonl")
     kinds = sorted({(row["train"], row["test"]) for row in rows})
     print("| source | place | " + " | ".join(f"{a}/{b} mAP" for a, b in kinds) + " |")
     print("|---|---|" + "---|" * len(kinds))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows import add_row, rows_of
 
 METHODS: dict[str, dict[str, Any]] = {
     "BN": {"norm": "batch", "meta": False},
@@ -97,11 +98,6 @@ def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Name
     return row
 
 
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The rows that are there."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
 def run(options: argparse.Namespace) -> None:
     """Make the rows that are missing."""
     from passerby import datasets
@@ -118,8 +114,7 @@ def run(options: argparse.Namespace) -> None:
                 if (town, seed, method) in done:
                     continue
                 row = one_row(data, town, seed, method, options)
-                with options.out.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                add_row(options.out, row)
                 print(
                     json.dumps({key: row[key] for key in ("town", "seed", "method", "map", "rank1", "cpu_s", "gate_mean")}),
                     flush=True,

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows import add_row, rows_of
 
 from passerby.artefact import load
 from passerby.datasets import read
@@ -143,13 +144,8 @@ def run(options: argparse.Namespace) -> None:
                     }
                     row["true_of_lifted_map"] = scores(path, replace(data, **same), turns, options.device)["map"]
                     row["lifted_map"] = scores(path, lifted, turns, options.device)["map"]
-                with rows.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                add_row(rows, row)
                 print(json.dumps(row), flush=True)
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def table(options: argparse.Namespace) -> None:
