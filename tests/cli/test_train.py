@@ -69,6 +69,29 @@ def test_a_run_leaves_what_is_needed_to_repeat_it(market: Path, tmp_path: Path, 
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_eval_only_measures_the_run_and_trains_nothing(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, scores, repeated = tmp_path / "run", tmp_path / "scores.json", tmp_path / "repeated.json"
+    words = ["train", "baseline", "--data", str(market), "--out", str(out)]
+    assert main([*words, *FAST, "--epochs", "1", "--batch-size", "8", "--json", str(scores)]) == 0
+    written = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert main([*words, "--eval-only", "--json", str(repeated)]) == 0
+    assert "Rank-1" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == written
+    found = json.loads(repeated.read_text())
+    assert found["map"] == pytest.approx(json.loads(scores.read_text())["scores"]["map"])
+    for flags, said in (
+        (["--resume"], "--resume trains on, --eval-only trains nothing: give one of them."),
+        (["--lr", "0.3", "--epochs", "2"], "--lr, --epochs: acts on training, and --eval-only trains nothing. Leave it out."),
+        (["--out", str(tmp_path / "none")], f'--eval-only: no artefact in the run "{tmp_path / "none"}". Train it first'),
+        (["--dataset", "M+D"], "--eval-only: M+D is joined to train on and has no queries. Name one data set with --dataset."),
+    ):
+        assert main([*words, "--eval-only", *flags]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["train", "baseline", "--data", str(market), "--eval-only"]) == 2
+    assert "name its folder with --out, or its --preset." in capsys.readouterr().err
+
+
 def test_a_preset_prints_the_published_figures_beside(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     words = ["--data", str(market), *FAST, "--epochs", "1", "--batch-size", "8", "--out", str(tmp_path / "run")]
     assert main(["train", "baseline", "--preset", "market-resnet50", *words]) == 0

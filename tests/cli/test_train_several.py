@@ -47,5 +47,10 @@ def test_several_sources_by_flag_and_their_protocol(data: Path, tmp_path: Path, 
     assert "was trained on dukemtmc, market1501; protocol" in capsys.readouterr().err
     assert main(["evaluate", model, "--protocol", "M+D->GRID", "--data", str(data)]) == 1  # the right sources, by their aliases
     assert "GRID is read from a folder with probe, gallery" in capsys.readouterr().err
+    preset = ["train", "metabin", "--preset", "dg-resnet", "--eval-only", "--out", str(tmp_path / "run"), "--data", str(data)]
+    assert main(preset) == 2  # it asks by the preset's own protocol
+    assert 'was trained on dukemtmc, market1501; protocol "p1"' in capsys.readouterr().err
+    assert main([*preset, "--convention", "layumi"]) == 2
+    assert "protocol p1 of the preset says both" in capsys.readouterr().err
     assert main(["train", "metabin", "--dataset", "M+nobody", "--data", str(data)]) == 2
     assert 'no data set "nobody"' in capsys.readouterr().err

@@ -67,6 +67,8 @@ def test_a_target_with_test_images_is_measured_and_named(towns: Path, tmp_path: 
     said = capsys.readouterr().out
     assert "street:campus to street:market after 1 epochs" in said and "Rank-1" in said
     assert "adapted without labels to street:market (4 images, 2 cameras)" in said
+    assert main(["train", "cail-mixup", *words, "--eval-only", "--out", str(tmp_path / "run")]) == 0
+    assert "Rank-1" in capsys.readouterr().out
 
 
 def test_wrong_words_are_one_line(towns: Path, tmp_path: Path, capsys):

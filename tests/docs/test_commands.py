@@ -143,7 +143,10 @@ PAGES = {
             "--preset dg-resnet": f"--preset dg-resnet --dataset M+D {META} --backbone resnet18 {SIZE} {SHORT}",
             "--protocol p1": "--protocol M+D->grid",
         },
-        {"passerby evaluate MODEL --protocol NAME": "a form, not a command"},
+        {
+            "passerby evaluate MODEL --protocol NAME": "a form, not a command",
+            "passerby train metabin --preset dg-resnet --data DIR --eval-only": "nine data sets; tests/cli/test_train_several.py",
+        },
     ),
     "docs/recipes/ognet.md": Page(
         {"Market-1501-v15.09.15": "seen_people", "DIR/3DMarket+bg": "clouds", "DIR/ModelNet40": "objects"},

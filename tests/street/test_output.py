@@ -13,7 +13,7 @@ from PIL import Image
 
 from passerby.errors import DataError, UsageError
 from passerby.street.folder import Order, read_manifest
-from passerby.street.output import _draw_apart, _Job, _work, preview, render_set
+from passerby.street.output import _deaf_to_interrupts, _draw_apart, _Job, _work, preview, render_set
 from passerby.street.plan import make_plan
 from passerby.street.render import open_renderer
 
@@ -123,6 +123,16 @@ def test_ctrl_c_is_answered_once(tmp_path, crops):
     assert [line for line in said.splitlines() if not line.startswith("render ")] == [
         "passerby: interrupted; what was finished is kept"
     ]
+
+
+def test_ctrl_c_while_processes_are_started_is_answered_behind_it():
+    whole = False
+    with pytest.raises(KeyboardInterrupt), _deaf_to_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        whole = True
+    assert whole and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_an_error_in_a_process_is_passed_on_as_one_line(tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from passerby.cli.parsing import check_report
-from passerby.errors import UsageError
+from passerby.errors import UsageError, listing
 
 if TYPE_CHECKING:
     from passerby.metrics import Convention
@@ -36,6 +36,8 @@ class RunOptions:
     """run folder (default: runs/PRESET or runs/RECIPE-DATASET, with the trial behind it)"""
     resume: bool = False
     """go on with the run in --out where it stopped; its options must be the same"""
+    eval_only: bool = False
+    """train nothing: measure the artefact of the run in --out, by the preset's protocol or on the data set"""
     convention: str = ""
     """how the logged evaluation counts: market1501, layumi, any-camera ... (default: that of the preset, else market1501;
     cuhk03-classic for the classic CUHK03 splits)"""
@@ -111,7 +113,22 @@ def _resolve(recipe_name: str, arguments: list[str]) -> tuple[RunOptions, Any, A
         f"`passerby train {recipe_name} --presets` lists the published rows."
     )
     chosen = parse(both, f"passerby train {recipe_name}", arguments, both(run, config))
+    if chosen.run.eval_only:
+        _check_eval_only(chosen.run, config, chosen.options)
     return chosen.run, chosen.options, preset
+
+
+def _check_eval_only(run: RunOptions, before: Any, config: Any) -> None:
+    """Refuse what acts on training alone."""
+    if run.resume:
+        raise UsageError("--resume trains on, --eval-only trains nothing: give one of them.")
+    if run.out is None:
+        raise UsageError("--eval-only measures a run that was trained: name its folder with --out, or its --preset.")
+    acting = ("target", "target_data")  # they say what is measured
+    changed = [key for key, value in vars(config).items() if value != getattr(before, key) and key not in acting]
+    if changed:
+        flags = listing(f"--{key.replace('_', '-')}" for key in changed)
+        raise UsageError(f"{flags}: acts on training, and --eval-only trains nothing. Leave it out.")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -135,7 +152,10 @@ def main(arguments: Sequence[str]) -> int:
         run, config, preset = _resolve(name, rest)
     except SystemExit:  # the help was asked for and is printed
         return 0
-    _train(name, run, config, preset)
+    if run.eval_only:
+        _evaluate(run, config, preset)
+    else:
+        _train(name, run, config, preset)
     return 0
 
 
@@ -173,6 +193,34 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
         if target := getattr(config, "target", ""):  # what was measured, was measured there
             data = replace(data, name=f"{data.name} to {target}", query=data.query[:0], notes=read_description(path).notes)
         _report(path, out, data, convention, published, run)
+        if preset is not None and preset.protocol:
+            print(f"to measure it: passerby evaluate {path} --protocol {preset.protocol} --data DIR")
+
+
+def _evaluate(run: RunOptions, config: Any, preset: Preset | None) -> None:
+    """Print what `passerby evaluate` finds for the artefact that a run has made."""
+    from passerby.cli import evaluate
+    from passerby.cli.stored import is_model
+    from passerby.datasets import detect
+    from passerby.datasets.registry import data_folder, part_of
+
+    assert run.out is not None
+    artefact = run.out / "artefact"
+    if not is_model(artefact):
+        raise UsageError(f'--eval-only: no artefact in the run "{run.out}". Train it first, or name another run with --out.')
+    shared = {"inputs": (artefact,), "device": run.device, "workers": run.workers, "json": run.json}
+    if preset is not None and preset.protocol and run.dataset == preset.dataset:
+        if run.convention or run.trial:
+            raise UsageError(f"--convention and --trial: protocol {preset.protocol} of the preset says both. Leave them out.")
+        evaluate.run(evaluate.Options(**shared, protocol=preset.protocol, data=run.data))
+        return
+    named = getattr(config, "target", "") or run.dataset or detect(data_folder(run.data))  # adapted networks are for their target
+    if "+" in named:
+        raise UsageError(f"--eval-only: {named} is joined to train on and has no queries. Name one data set with --dataset.")
+    dataset, data = part_of(named, getattr(config, "target_data", None) or run.data)
+    published = preset.published if preset is not None else None
+    convention = run.convention or (published.convention if published is not None else "")
+    evaluate.run(evaluate.Options(**shared, dataset=dataset, data=data, trial=run.trial, convention=convention))
 
 
 def _check_artefact(out: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module, resources
 from types import ModuleType
 from typing import Any
@@ -56,7 +56,9 @@ class Preset:
     dataset: str
     options: Mapping[str, Any]
     published: Published | None = None
-    note: str = field(default="")
+    protocol: str = ""
+    """of `passerby evaluate --protocol`, where the figures were made with one"""
+    note: str = ""
 
 
 def recipe(name: str) -> ModuleType:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -232,16 +233,23 @@ class _single_threaded:  # noqa: N801 - reads as a verb phrase in `with`
 def _deaf_to_interrupts() -> Iterator[None]:
     """New processes inside never see Ctrl-C, not even while they import: the terminal sends it to all, and one answer is enough.
 
-    The process that waits for them ends them. Outside the main thread nothing can be changed, and no interrupt arrives.
+    The process that waits for them ends them. It answers an interrupt that arrives inside as soon as it is outside. Where signals
+    cannot be held back (another thread than the main one, Windows) nothing is changed.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # multiprocessing would start it inside, and lift the mask there
+    arrived: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))  # what another thread of ours receives
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # new processes inherit the mask
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
+        if arrived:
+            signal.raise_signal(signal.SIGINT)
 
 
 def preview(out: Path, crops: Sequence[Crop], people: int = 12, columns: int = 8, width: int = 64, height: int = 128) -> Path:
