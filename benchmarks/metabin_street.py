@@ -4,7 +4,9 @@
     python benchmarks/metabin_street.py table --out rows.jsonl
 
 `run` goes on where it stopped: a row that is in the file is not made again. All methods of a town and a seed start from the same
-weights and see the same base batches; a row is the artefact of the last epoch, measured once on the town that was left out.
+weights and see the same base batches; a row is the artefact of the last epoch, measured once on the town that was left out. BN is
+measured again with statistics of the town's own unlabelled images, all together and by camera: how much of what is lost in a new
+place is style.
 """
 
 from __future__ import annotations
@@ -85,6 +87,7 @@ def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Name
     embedder, numbering = load(path, device=options.device), Numbering.of(query, gallery)
     found = [embed(embedder, split, numbering=numbering) for split in (query, gallery)]
     scores = evaluate(found[0], found[1])
+    known = {f"map_{kind}": _with_statistics(embedder, query, gallery, kind) for kind in ("whole-set", "own") if method == "BN"}
     gate = read_gates(run)[-1].mean if (run / FILE).is_file() else {}
     row = {
         "town": town, "seed": seed, "method": method, "map": scores.map, "rank1": scores.rank(1),
@@ -92,10 +95,23 @@ def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Name
         "steps": len(load_history(run).steps), "gate_mean": float(np.mean(list(gate.values()))) if gate else None,
         "cpu_s": time.process_time() - cpu, "wall_s": time.monotonic() - began,
         "images": len(sources.train), "epochs": options.epochs, "batch": options.batch,
-        "size": list(options.size), "backbone": options.backbone, "gate_lr": options.gate_lr,
+        "size": list(options.size), "backbone": options.backbone, "gate_lr": options.gate_lr, **known,
     }  # fmt: skip
-    shutil.rmtree(run)
+    if not options.keep:
+        shutil.rmtree(run)
     return row
+
+
+def _with_statistics(embedder: Any, query: Any, gallery: Any, kind: str) -> float:
+    """mAP with batch statistics of the town's own images, in the place of those of the training."""
+    from passerby.embedder import Numbering, embed
+    from passerby.embedder.camera_statistics import Estimation, camera_wise, with_data_statistics
+    from passerby.metrics import evaluate
+
+    splits, numbering = {"query": query, "gallery": gallery}, Numbering.of(query, gallery)
+    ready = with_data_statistics(camera_wise(embedder), splits, kind, Estimation(flip=False))
+    found = [embed(ready[name], split, numbering=numbering) for name, split in splits.items()]
+    return evaluate(found[0], found[1]).map
 
 
 def run(options: argparse.Namespace) -> None:
@@ -164,6 +180,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--gate-lr", type=float, default=0.1)
+    parser.add_argument("--keep", action="store_true", help="keep the run folders, with their artefacts")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     (run if options.what == "run" else table)(options)
