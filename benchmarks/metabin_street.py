@@ -7,6 +7,11 @@
 weights and see the same base batches; a row is the artefact of the last epoch, measured once on the town that was left out. BN is
 measured again with statistics of the town's own unlabelled images, all together and by camera: how much of what is lost in a new
 place is style.
+
+    python benchmarks/metabin_street.py run --alone --root STREET_M --out alone.jsonl --towns campus --batch 48 \
+        --images-per-identity 2 --epochs 30
+
+trains on one town alone, its cameras being the domains, and measures on each of the others.
 """
 
 from __future__ import annotations
@@ -59,59 +64,76 @@ def small_copy(data: Any, cache: Path, size: tuple[int, int], views: int) -> Any
     return replace(data, train=resized(few(data.train)), query=resized(data.query), gallery=resized(data.gallery))
 
 
+def config_of(method: str, seed: int, options: argparse.Namespace) -> Any:
+    """The recipe's options: what the methods differ in, and what all of them share."""
+    from passerby.recipes.metabin import Config
+
+    height, width = options.size
+    own = dict(METHODS[method])
+    if own["norm"] == "bin":
+        own["gate_lr"] = options.gate_lr
+    if own["meta"]:
+        own |= {"meta_batch_size": options.batch, "inner_period": max(1, options.epochs // 20)}
+        own |= {"domains": "cameras", "meta_classification": True} if options.alone else {}
+    return Config(
+        backbone=options.backbone, weights=options.weights, height=height, width=width, pad_px=height // 25,
+        batch_size=options.batch, images_per_identity=options.images_per_identity, epochs=options.epochs,
+        milestones=(max(1, 2 * options.epochs // 3),), warmup_epochs=options.epochs / 10, seed=seed, lr=options.lr, **own,
+    )  # fmt: skip
+
+
 def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Train on all towns but one, measure on that one."""
+    """Train on all towns but one and measure on that one; or with --alone the other way round."""
     from passerby.artefact import load
-    from passerby.embedder import Numbering, embed
-    from passerby.metrics import evaluate
     from passerby.models.norms.gate_history import FILE, read_gates
-    from passerby.recipes.metabin import Config, train
+    from passerby.recipes.metabin import train
     from passerby.records import ReidData
     from passerby.training import load_history
 
-    height, width = options.size
-    config = Config(
-        backbone=options.backbone, weights=options.weights, height=height, width=width, pad_px=height // 25,
-        batch_size=options.batch, epochs=options.epochs,
-        milestones=(max(1, 2 * options.epochs // 3),), warmup_epochs=options.epochs / 10, seed=seed,
-        lr=options.lr, **METHODS[method],
-        **({"meta_batch_size": options.batch, "inner_period": max(1, options.epochs // 20), "gate_lr": options.gate_lr}
-           if METHODS[method]["meta"] else {"gate_lr": options.gate_lr} if METHODS[method]["norm"] == "bin" else {}),
-    )  # fmt: skip
-    sources = ReidData("street", train=data.train.where(lambda record: record.domain != f"street-{town}"))
+    own = data.train.where(lambda record: record.domain == f"street-{town}")
+    others = data.train.where(lambda record: record.domain != f"street-{town}")
+    sources = ReidData("street", train=own if options.alone else others)
     run = options.work / f"{town}-{seed}-{method.replace(' ', '-')}"
     shutil.rmtree(run, ignore_errors=True)
     began, cpu = time.monotonic(), time.process_time()
-    path = train(config, sources, run, device=options.device, workers=0)
-    query, gallery = (split.where(lambda record: record.domain == f"street-{town}") for split in (data.query, data.gallery))
-    embedder, numbering = load(path, device=options.device), Numbering.of(query, gallery)
-    found = [embed(embedder, split, numbering=numbering) for split in (query, gallery)]
-    scores = evaluate(found[0], found[1])
-    known = {f"map_{kind}": _with_statistics(embedder, query, gallery, kind) for kind in ("whole-set", "own") if method == "BN"}
+    embedder = load(
+        train(config_of(method, seed, options), sources, run, device=options.device, workers=0), device=options.device
+    )
+    unseen = sorted({record.domain for record in others}) if options.alone else [f"street-{town}"]
+    found = {place: measured(embedder, data, place, statistics=method == "BN") for place in unseen}
+    mean = {key: float(np.mean([scores[key] for scores in found.values()])) for key in next(iter(found.values()))}
     gate = read_gates(run)[-1].mean if (run / FILE).is_file() else {}
     row = {
-        "town": town, "seed": seed, "method": method, "map": scores.map, "rank1": scores.rank(1),
-        "ce": load_history(run).epochs[-1]["ce"],
-        "steps": len(load_history(run).steps), "gate_mean": float(np.mean(list(gate.values()))) if gate else None,
-        "cpu_s": time.process_time() - cpu, "wall_s": time.monotonic() - began,
-        "images": len(sources.train), "epochs": options.epochs, "batch": options.batch,
-        "size": list(options.size), "backbone": options.backbone, "gate_lr": options.gate_lr, **known,
+        "town": town, "seed": seed, "method": method, **mean, "ce": load_history(run).epochs[-1]["ce"],
+        "gate_mean": float(np.mean(list(gate.values()))) if gate else None,
+        "cpu_s": time.process_time() - cpu, "wall_s": time.monotonic() - began, "images": len(sources.train),
+        "epochs": options.epochs, "batch": options.batch, "size": list(options.size), "backbone": options.backbone,
+        "gate_lr": options.gate_lr, **({"alone": found} if options.alone else {}),
     }  # fmt: skip
     if not options.keep:
         shutil.rmtree(run)
     return row
 
 
-def _with_statistics(embedder: Any, query: Any, gallery: Any, kind: str) -> float:
-    """mAP with batch statistics of the town's own images, in the place of those of the training."""
+def measured(embedder: Any, data: Any, place: str, *, statistics: bool) -> dict[str, float]:
+    """mAP and Rank-1 in one town; mAP with batch statistics of the town's own images in the place of those of the training."""
     from passerby.embedder import Numbering, embed
     from passerby.embedder.camera_statistics import Estimation, camera_wise, with_data_statistics
     from passerby.metrics import evaluate
 
-    splits, numbering = {"query": query, "gallery": gallery}, Numbering.of(query, gallery)
-    ready = with_data_statistics(camera_wise(embedder), splits, kind, Estimation(flip=False))
-    found = [embed(ready[name], split, numbering=numbering) for name, split in splits.items()]
-    return evaluate(found[0], found[1]).map
+    splits = {name: getattr(data, name).where(lambda record: record.domain == place) for name in ("query", "gallery")}
+    numbering = Numbering.of(*splits.values())
+
+    def scores(ready: dict[str, Any]) -> Any:
+        return evaluate(*(embed(ready[name], split, numbering=numbering) for name, split in splits.items()))
+
+    plain = scores(dict.fromkeys(splits, embedder))
+    kinds = ("whole-set", "own") if statistics else ()
+    more = {
+        f"map_{kind}": scores(with_data_statistics(camera_wise(embedder), splits, kind, Estimation(flip=False))).map
+        for kind in kinds
+    }
+    return {"map": plain.map, "rank1": plain.rank(1), **more}
 
 
 def run(options: argparse.Namespace) -> None:
@@ -176,7 +198,11 @@ def main() -> None:
     parser.add_argument("--weights", default="auto")
     parser.add_argument("--size", nargs=2, type=int, default=[96, 48], metavar=("H", "W"))
     parser.add_argument("--views", type=int, default=4, help="training images a person")
+    parser.add_argument(
+        "--alone", action="store_true", help="train on each of the towns alone, cameras as domains; measure on the others"
+    )
     parser.add_argument("--batch", type=int, default=40)
+    parser.add_argument("--images-per-identity", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--gate-lr", type=float, default=0.1)
