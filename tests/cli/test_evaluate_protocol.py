@@ -1,6 +1,7 @@
 """`evaluate --protocol`: a small model, targets in their true layouts, and everything that would be cheating."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from passerby.cli import main
+from passerby.metrics.generalization import PROTOCOLS, Protocol, PublishedRow, Target
 from passerby.models import ModelConfig, build_model
 from passerby.records import Record, ReidData, Split
 from passerby.running import save_run
@@ -77,6 +79,35 @@ def test_the_table_has_every_number_of_the_field(model: Path, tmp_path: Path, ca
     assert found["published"] is None
 
 
+def test_published_figures_stand_beside_each_target_and_the_mean(model: Path, tmp_path: Path, capsys, monkeypatch):
+    grid(tmp_path / "GRID")
+    for number, people in ((1, (1, 2)), (2, (3, 4)), (3, (1, 4))):
+        for part, camera in (("train", 1), ("query", 1), ("gallery", 2)):
+            for person in people:
+                name = f"p{person:03d}_c{camera}_d000.png"
+                draw(tmp_path / "viper" / f"split_{number}a" / part / name, 10 * person + camera)
+    row = PublishedRow(
+        "osnet_x0_25", "somebody", {"grid": (0.5, 0.6, 0.7, 0.8), "viper": (0.3, 0.4, 0.5, 0.6)}, {"grid": 0.0230},
+        {"grid": 0.4635, "viper": 0.1},
+    )  # fmt: skip
+    targets = (Target("grid", count=3), Target("viper", "a", 3))
+    monkeypatch.setitem(PROTOCOLS, "tiny", Protocol("tiny", "tiny", ("cuhk02", "market1501"), targets, (row,)))
+    words = ["evaluate", str(model), "--protocol", "tiny", "--data", str(tmp_path), "--device", "cpu", "--workers", "0"]
+    assert main([*words, "--json", str(tmp_path / "found.json")]) == 0
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    shown = [(line[0], line[1], line[4]) for line in lines]
+    assert [name for name, _, _ in shown] == [
+        "grid_average", "grid_std", "published", "published std", "viper_average", "viper_std", "published", "all_average",
+        "published",
+    ]  # fmt: skip
+    assert shown[2] == ("published", "50.00", "80.00") and shown[3] == ("published std", "2.30", "")
+    assert shown[8] == ("published", "40.00", "70.00") and lines[8][9:] == ["28.18", "0.00", "0.00"]
+    assert json.loads((tmp_path / "found.json").read_text())["published"]["all_average"]["published_tpr_1e-2"] == 0.28175
+
+    (tmp_path / "viper" / "split_3a").rename(tmp_path / "viper" / "split_3b")
+    refused(capsys, words[1:], "viper: 2 trials count in this protocol, which has 3. Is the copy whole?", 1)
+
+
 def refused(capsys, words: list[str], text: str, status: int = 2) -> None:
     assert main(["evaluate", *words]) == status
     assert text in capsys.readouterr().err
@@ -95,6 +126,16 @@ def test_cheating_is_refused(model: Path, tmp_path: Path, capsys):
         capsys, [str(seen), "--protocol", "cuhk02+market1501->grid", *data],
         "the model was trained on people of grid, a target of protocol",
     )  # fmt: skip
+    for name, change, text in (
+        (
+            "adapted",
+            {"config": {"target": "grid", "joint": True}},
+            "was adapted to images of grid: a protocol is for models that",
+        ),
+        ("cameras", {"cameras": ({"name": "grid:0"},)}, "holds statistics of the cameras grid:0, from images of theirs"),
+    ):
+        rewritten(model, tmp_path / name, change)
+        refused(capsys, [str(tmp_path / name), "--protocol", "cuhk02+market1501->grid", *data], text)
     grid(tmp_path / "two" / "GRID", ((1, 2), (1, 2)))
     refused(
         capsys, [str(model), "--protocol", "cuhk02+market1501->grid", "--data", str(tmp_path / "two")],
@@ -102,9 +143,30 @@ def test_cheating_is_refused(model: Path, tmp_path: Path, capsys):
     )  # fmt: skip
 
 
+def rewritten(model: Path, path: Path, change: dict[str, object]) -> None:
+    shutil.copytree(model, path)
+    facts = json.loads((path / "passerby.json").read_text())
+    (path / "passerby.json").write_text(json.dumps(facts | change))
+
+
+def test_imported_weights_enter_by_a_declaration_that_the_table_shows(model: Path, tmp_path: Path, capsys):
+    grid(tmp_path / "GRID")
+    rewritten(model, tmp_path / "imported", {"data": [], "label_map": [], "config": {"weights": "model.pth"}})
+    words = [str(tmp_path / "imported"), "--protocol", "M+C2->grid", "--data", str(tmp_path), "--workers", "0"]
+    refused(
+        capsys, words, "does not say what it was trained on, as imported weights do not: say it with --trained-on cuhk02+market"
+    )
+    refused(capsys, [*words, "--trained-on", "M"], 'was trained on market1501; protocol "market1501+cuhk02->grid" is for models')
+    assert main(["evaluate", *words, "--trained-on", "M+C2"]) == 0
+    shown = capsys.readouterr().out
+    assert "note: trained on M+C2: so it was declared, and is not verified" in shown and "start weights: model.pth" in shown
+    known = [str(model), *words[1:], "--trained-on", "M+C2"]
+    refused(capsys, known, "says itself that it was trained on cuhk02, market1501. Leave it out.")
+
+
 def test_flags_that_would_do_nothing_are_refused(model: Path, tmp_path: Path, capsys):
     refused(
         capsys, [str(model), "--protocol", "p1", "--trials", "--ap", "rank"], "--ap, --trials: --protocol settles that by itself"
     )
-    refused(capsys, [str(model), "--each-trial"], "--each-trial lists the trials of --protocol: name one.")
+    refused(capsys, [str(model), "--each-trial"], "--each-trial and --trained-on go with --protocol: name one.")
     refused(capsys, [str(tmp_path), "--protocol", "p1"], "--protocol measures one artefact folder;")

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from passerby import datasets
@@ -63,6 +64,19 @@ def test_trials_that_are_none_are_refused():
         check_trials("x", [a_trial("1")])
     with pytest.raises(DataError, match="x: none of its trials counts in this protocol"):
         check_trials("x", [])
+    check_trials("x", [a_trial("1", 1, 2), a_trial("2", 1, 3)], count=2)
+    with pytest.raises(DataError, match="x: 2 trials count in this protocol, which has 10"):
+        check_trials("x", [a_trial("1", 1, 2), a_trial("2", 1, 3)], count=10)
+    assert all(target.count == 10 for target in PROTOCOLS["p1"].targets)
+
+
+def test_copies_of_a_split_in_another_folder_are_no_other_split():
+    def split_folder(name: str) -> Trial:
+        split = Split(tuple(Record(Path(f"split_{name}") / f"p{pid:03d}_c1_d000.png", pid, 0, "viper") for pid in (1, 2)))
+        return Trial(name, split, split)
+
+    with pytest.raises(DataError, match='viper: trials "1a" and "2a" hold the same images'):
+        check_trials("viper", [split_folder("1a"), split_folder("2a")])
 
 
 def test_spread_is_the_population_deviation_and_zero_is_refused():
@@ -72,6 +86,9 @@ def test_spread_is_the_population_deviation_and_zero_is_refused():
     assert spread("x", [{"map": 1.0}, {"map": 1.0}])[0] == {"map": 1.0}  # the ceiling repeats honestly
     with pytest.raises(DataError, match="x: 2 trials gave exactly the same numbers, so they were one and the same"):
         spread("x", [{"map": 0.2}, {"map": 0.2}])
+    assert np.std([0.3] * 10) > 0  # rounding alone
+    with pytest.raises(DataError, match="x: 10 trials gave exactly the same numbers"):
+        spread("x", [{"map": 0.3}] * 10)
 
 
 def test_the_average_counts_every_target_once():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError
-from passerby.metrics import ANY_CAMERA, verify
-from passerby.metrics.verification import inverted_tpr_at_fpr, roc, tpr_at_fpr
+from passerby.metrics import ANY_CAMERA, MARKET1501, verification, verify
+from passerby.metrics.verification import inverted_tpr_at_fpr, roc, tpr_at_fpr, valid_pairs
 
 SIMILARITIES = np.array([0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 SAME = np.array([1, 1, 0, 1, 0, 0, 1, 0, 0, 0], dtype=bool)  # 4 of one person, 6 of two
@@ -103,7 +103,24 @@ def test_what_cannot_be_measured_is_refused():
     query = a_set([[1, 0]], [1], [0])
     refused(EmbeddingsError, "queries have 2 dimensions, the gallery 3", lambda: verify(query, a_set([[1, 0, 0]], [1], [1])))
     many = a_set(np.ones((20_000, 2)), np.arange(20_000), np.zeros(20_000, dtype=int))
-    refused(UsageError, "20000 queries x 20000 gallery images are more than 300,000,000 pairs", lambda: verify(many, many))
+    refused(UsageError, "20000 queries x 20000 gallery images are more than 300,000,000 pairs", lambda: valid_pairs(many, many))
+
+
+@pytest.mark.parametrize("chunk", [1, 300, 10**6])
+def test_more_pairs_than_memory_holds_are_counted_and_give_the_same(monkeypatch, chunk):
+    random = np.random.default_rng(3)
+    query = a_set(random.normal(size=(60, 4)), random.integers(-1, 8, 60), random.integers(0, 3, 60))
+    gallery = a_set(random.normal(size=(90, 4)), random.integers(-1, 8, 90), random.integers(0, 3, 90))
+    rates = (0.001, 0.01, 0.3, 1.0)
+    exact = verify(query, gallery, MARKET1501, rates)
+    monkeypatch.setattr(verification, "_MOST_PAIRS", 0)
+    monkeypatch.setattr(verification, "_CHUNK", chunk)
+    counted = verify(query, gallery, MARKET1501, rates)
+    assert (counted.positives, counted.negatives, counted.rates) == (exact.positives, exact.negatives, exact.rates)
+    assert counted.tpr == pytest.approx(exact.tpr) and counted.inverted == pytest.approx(exact.inverted)
+    alone = a_set(np.eye(2), [1, 2], [0, 0])
+    refused(EmbeddingsError, "0 of 2 pairs show one person", lambda: verify(alone, alone))
+    refused(UsageError, "a false positive rate is 2", lambda: verify(query, gallery, MARKET1501, (2,)))
 
 
 def test_the_whole_curve_by_hand_and_with_ties():

@@ -63,6 +63,12 @@ def test_junk_and_distractors_are_no_people(tmp_path: Path):
         {"a": Embeddings(found.vectors, pids, found.camids, found.names)}, tmp_path / "p.png", perplexity=5, dpi=40
     )
     assert len(places) == 30
+    random = np.random.default_rng(0)
+    distractors = (random.normal(size=(60, 6)) * 0.2 + 1).astype(np.float32)
+    names = np.array([f"d{i}" for i in range(60)])
+    crowd = Embeddings(distractors, np.zeros(60, dtype=int), np.zeros(60, dtype=int), names)
+    both = Embeddings.concatenate([found, crowd])
+    assert plot_distances({"a": both}, tmp_path / "q.png", dpi=40) == plot_distances({"a": found}, tmp_path / "r.png", dpi=40)
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path: Path):

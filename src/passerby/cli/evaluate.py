@@ -123,6 +123,8 @@ class Options:
     needs a model that was trained on exactly its sources, and its targets in --data"""
     each_trial: bool = False
     """of --protocol: list every trial of every target too"""
+    trained_on: str = ""
+    """of --protocol: what imported weights were trained on, which they do not know: cuhk02+market1501; shown as not verified"""
     bootstrap: int = 1000
     """draws for the 95 % intervals; 0 leaves them out"""
     unit: Literal["query", "person"] = "query"
@@ -139,7 +141,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Evaluate what the options name."""
-    if options.protocol or options.each_trial:
+    if options.protocol or options.each_trial or options.trained_on:
         run_protocol(options)
         return
     _check(options)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from passerby.cli.stored import is_model
 from passerby.errors import UsageError, listing
 from passerby.files import write_json
-from passerby.metrics.generalization import Protocol, Target, average, check_trials, protocol, spread
+from passerby.metrics.generalization import Protocol, PublishedRow, Target, average, check_trials, protocol, spread
 
 if TYPE_CHECKING:
     from passerby.artefact import Artefact
@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
 __all__ = ["run_protocol"]
 
-_WITH_PROTOCOL = {"inputs", "protocol", "each_trial", "data", "device", "precision", "batch_size", "workers", "json"}
+_WITH_PROTOCOL = {
+    "inputs",
+    "protocol",
+    "each_trial",
+    "trained_on",
+    "data",
+    "device",
+    "precision",
+    "batch_size",
+    "workers",
+    "json",
+}
 _COLUMNS = {
     "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP", "minp": "mINP", "tpr_1e-2": "TPR@FPR 1e-2",
     "tpr_1e-3": "1e-3", "tpr_1e-4": "1e-4", "published_tpr_1e-2": "published form 1e-2", "published_tpr_1e-3": "1e-3",
@@ -37,13 +48,13 @@ def run_protocol(options: Any) -> None:
     chosen = _checked(options)
     model = options.inputs[0]
     facts = read_description(model)
-    _check_sources(chosen, facts, model)
+    _check_sources(chosen, facts, model, options.trained_on)
     data = {target: _read(target, chosen, facts, options.data) for target in chosen.targets}  # all, before any is embedded
     embedder = load(
         model, device=options.device, precision=options.precision, batch_size=options.batch_size, workers=options.workers
     )
     trials = {target.dataset: _trials_of(embedder, target, found) for target, found in data.items()}
-    report = _report(chosen, facts, trials, {target.dataset: found for target, found in data.items()})
+    report = _report(chosen, facts, trials, {target.dataset: found for target, found in data.items()}, options.trained_on)
     _print(chosen, report, options.each_trial)
     if options.json is not None:
         write_json(options.json, _without_nan(report))
@@ -51,7 +62,7 @@ def run_protocol(options: Any) -> None:
 
 def _checked(options: Any) -> Protocol:
     if not options.protocol:
-        raise UsageError("--each-trial lists the trials of --protocol: name one.")
+        raise UsageError("--each-trial and --trained-on go with --protocol: name one.")
     chosen = protocol(_canonical(options.protocol))
     if len(options.inputs) != 1 or not is_model(options.inputs[0]):
         raise UsageError(f"--protocol measures one artefact folder; {listing(options.inputs)} is none.")
@@ -64,16 +75,21 @@ def _checked(options: Any) -> Protocol:
 
 def _canonical(name: str) -> str:
     """``M+D->grid`` with the data sets' own names; names of protocols as they are."""
-    from passerby.datasets.registry import resolve
-
-    def own(text: str) -> str:
-        dataset, colon, part = text.partition(":")
-        return f"{resolve(dataset)}{colon}{part}"
-
     left, arrow, right = name.partition("->")
     if not arrow or not left or not right:
         return name
-    return "+".join(map(own, left.split("+"))) + "->" + ",".join(map(own, right.split(",")))
+    return _canonical_data(left) + "->" + ",".join(_own_name(text) for text in right.split(","))
+
+
+def _canonical_data(names: str) -> str:
+    return "+".join(_own_name(text) for text in names.split("+"))
+
+
+def _own_name(text: str) -> str:
+    from passerby.datasets.registry import resolve
+
+    dataset, colon, part = text.partition(":")
+    return f"{resolve(dataset)}{colon}{part}"
 
 
 def _changed(options: Any, field: Any) -> bool:
@@ -81,9 +97,28 @@ def _changed(options: Any, field: Any) -> bool:
     return getattr(options, field.name) != default
 
 
-def _check_sources(chosen: Protocol, facts: Artefact, model: Path) -> None:
+def _check_sources(chosen: Protocol, facts: Artefact, model: Path, declared: str) -> None:
     """A row of a protocol is one of models that were trained on its sources, all of them and nothing else."""
+    target = facts.config.get("target")
+    if target and facts.config.get("joint", True):
+        raise UsageError(
+            f"{model} was adapted to images of {target}: a protocol is for models that saw labelled sources and nothing else."
+        )
+    if facts.cameras:
+        cameras = listing(str(camera["name"]) for camera in facts.cameras)
+        raise UsageError(
+            f"{model} holds statistics of the cameras {cameras}, from images of theirs: a protocol is for models that saw "
+            "labelled sources and nothing else. Take the artefact that was adapted."
+        )
     trained = tuple(sorted({name for source in facts.data for name in str(source["name"]).split("+")}))
+    if trained and declared:
+        raise UsageError(f"--trained-on {declared}: {model} says itself that it was trained on {listing(trained)}. Leave it out.")
+    if not trained and not declared:
+        raise UsageError(
+            f"{model} does not say what it was trained on, as imported weights do not: say it with --trained-on "
+            f"{chosen.training_data}, which the table then shows as not verified."
+        )
+    trained = trained or tuple(sorted(_canonical_data(declared).split("+")))
     if trained != tuple(sorted(chosen.sources)):
         raise UsageError(
             f'{model} was trained on {listing(trained)}; protocol "{chosen.name}" is for models trained on '
@@ -101,7 +136,7 @@ def _read(target: Target, chosen: Protocol, facts: Artefact, folder: Path | None
 
     data = read_parts(target.dataset, folder)
     trials = target.chosen(data.trials) if data.trials else [Trial("", data.query, data.gallery)]
-    check_trials(data.name, trials)
+    check_trials(data.name, trials, target.count)
     shown = {record.domain for trial in trials for split in (trial.query, trial.gallery) for record in split}
     known = sorted(shown & {domain for domain, _ in facts.label_map})
     if known:
@@ -135,19 +170,38 @@ def _trials_of(embedder: Embedder, target: Target, data: ReidData) -> dict[str, 
 
 
 def _report(
-    chosen: Protocol, facts: Artefact, trials: Mapping[str, dict[str, dict[str, float]]], data: Mapping[str, ReidData]
+    chosen: Protocol,
+    facts: Artefact,
+    trials: Mapping[str, dict[str, dict[str, float]]],
+    data: Mapping[str, ReidData],
+    declared: str,
 ) -> dict[str, Any]:
     targets = {}
     for name, found in trials.items():
         mean, std = spread(name, list(found.values()))
         targets[name] = {"mean": mean, "std": std, "num_trials": len(found), "trials": found, "notes": list(data[name].notes)}
     backbone = str(facts.model.get("backbone", ""))
-    rows = [row for row in chosen.published if row.backbone == backbone]
-    published = {"backbone": backbone, "source": rows[0].source, "targets": dict(rows[0].targets)} if rows else None
+    row = next((row for row in chosen.published if row.backbone == backbone), None)
     everywhere = average({name: row["mean"] for name, row in targets.items()})
+    weights = facts.config.get("weights")
+    notes = [
+        *facts.notes,
+        *([f"trained on {declared}: so it was declared, and is not verified"] if declared else []),
+        *([f"start weights: {weights}"] if weights else []),
+    ]
     return {
         "protocol": chosen.name, "title": chosen.title, "sources": list(chosen.sources), "targets": targets,
-        "all_average": everywhere, "published": published, "trained_epochs": facts.config.get("epochs"),
+        "all_average": everywhere, "published": None if row is None else _published(row), "notes": notes,
+        "trained_epochs": facts.config.get("epochs"),
+    }  # fmt: skip
+
+
+def _published(row: PublishedRow) -> dict[str, Any]:
+    """The published figures by target and their mean, by the names that the table's columns have."""
+    figures = {name: row.figures(name) for name in row.targets}
+    return {
+        "backbone": row.backbone, "source": row.source, "targets": figures, "rank1_std": dict(row.rank1_std),
+        "all_average": average(figures),
     }  # fmt: skip
 
 
@@ -158,16 +212,23 @@ def _print(chosen: Protocol, report: Mapping[str, Any], each: bool) -> None:
     table = Table(title=f"{chosen.title}, %")
     for heading in ("", *_COLUMNS.values()):
         table.add_column(heading, justify="right" if heading else "left")
-    published = (report["published"] or {"targets": {}})["targets"]
+    published = report["published"] or {"targets": {}, "rank1_std": {}, "all_average": {}}
+
+    def of_others(title: str, figures: Mapping[str, float]) -> None:
+        if figures:
+            table.add_row(title, *(_percent(figures[column]) if column in figures else "" for column in _COLUMNS))
+
     for name, row in report["targets"].items():
         for trial, numbers in row["trials"].items() if each else ():
             table.add_row(f"{name} {trial}", *(_percent(numbers[column]) for column in _COLUMNS))
         table.add_row(f"{name}_average", *(_percent(row["mean"][column]) for column in _COLUMNS))
         if row["num_trials"] > 1:
             table.add_row(f"{name}_std", *(_percent(row["std"][column]) for column in _COLUMNS))
-        if name in published:
-            table.add_row("  published", *(f"{100 * value:.2f}" for value in published[name]))
+        of_others("  published", published["targets"].get(name, {}))
+        if name in published["rank1_std"]:
+            of_others("  published std", {"rank1": published["rank1_std"][name]})
     table.add_row("all_average", *(_percent(report["all_average"][column]) for column in _COLUMNS))
+    of_others("  published", published["all_average"])
     console = Console(width=max(Console().width, 160))
     console.print(table)
     say = console.print
@@ -178,7 +239,7 @@ def _print(chosen: Protocol, report: Mapping[str, Any], each: bool) -> None:
     say("a query its false rate has steps of 1/queries, hence its zeros.")
     if report["published"]:
         say(f"published: {report['published']['backbone']}, {report['published']['source']}; not measured here", highlight=False)
-    for note in dict.fromkeys(note for row in report["targets"].values() for note in row["notes"]):
+    for note in dict.fromkeys([*report["notes"], *(note for row in report["targets"].values() for note in row["notes"])]):
         say(f"note: {note}", highlight=False)
 
 

@@ -21,6 +21,8 @@ FALSE_POSITIVE_RATES = (1e-4, 1e-3, 1e-2)
 """The rates of the published tables."""
 
 _MOST_PAIRS = 300_000_000
+_STEPS = 1 << 22  # of counted similarities; fp32 itself has 2^24 between 0.5 and 1
+_CHUNK = 20_000_000  # pairs that are counted together
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,7 @@ def tpr_at_fpr(similarities: np.ndarray, same: np.ndarray, rates: Sequence[float
     (1.0, nan)
     """
     values, same = _checked(similarities, same, rates)
-    accepted_negatives, accepted_positives = _curve(values, same)
-    negatives, positives = int((~same).sum()), int(same.sum())
-    found = []
-    for rate in rates:
-        wanted = rate * negatives
-        if wanted < 1 - 1e-9:
-            found.append(float("nan"))
-            continue
-        at = int(np.searchsorted(accepted_negatives, wanted + 1e-9, side="right")) - 1
-        accepted = float(accepted_positives[at])
-        if at + 1 < len(accepted_negatives):
-            step = accepted_negatives[at + 1] - accepted_negatives[at]
-            share = max(0.0, wanted - accepted_negatives[at]) / step
-            accepted += share * float(accepted_positives[at + 1] - accepted_positives[at]) if share > 1e-9 else 0.0
-        found.append(accepted / positives)
-    return tuple(found)
+    return _tpr(*_curve(values, same), rates)
 
 
 def inverted_tpr_at_fpr(
@@ -103,12 +90,7 @@ def inverted_tpr_at_fpr(
         UsageError, EmbeddingsError: see `tpr_at_fpr`.
     """
     values, same = _checked(distances, same, rates)
-    rejected_same, rejected_others = _curve(values, ~same)
-    corner = np.ones(len(rejected_same), dtype=bool)  # points on a straight line between two others are left out
-    corner[2:-1] = (np.diff(rejected_same[1:], 2) != 0) | (np.diff(rejected_others[1:], 2) != 0)
-    false_rate = rejected_same[corner] / int(same.sum())
-    true_rate = rejected_others[corner] / int((~same).sum())
-    return tuple(float(true_rate[np.argmin(np.abs(false_rate - rate))]) for rate in rates)
+    return _inverted(*_curve(values, ~same), rates)
 
 
 def valid_pairs(query: Embeddings, gallery: Embeddings, convention: Convention = MARKET1501) -> tuple[np.ndarray, np.ndarray]:
@@ -128,12 +110,24 @@ def valid_pairs(query: Embeddings, gallery: Embeddings, convention: Convention =
     """
     if len(query) * len(gallery) > _MOST_PAIRS:
         raise UsageError(
-            f"{len(query)} queries x {len(gallery)} gallery images are more than {_MOST_PAIRS:,} pairs: verify a part of them."
+            f"{len(query)} queries x {len(gallery)} gallery images are more than {_MOST_PAIRS:,} pairs: take a part of them."
         )
+    first, second = _unit_rows(query, gallery)
+    same, valid = _kinds(query, gallery, convention)
+    return (first @ second.T)[valid], same[valid]
+
+
+def _unit_rows(query: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, np.ndarray]:
     if query.dim != gallery.dim:
         raise EmbeddingsError(f"queries have {query.dim} dimensions, the gallery {gallery.dim}: one model must make both.")
-    first = (query.vectors / query.unit_lengths("query vectors")[:, None]).astype(np.float32)
-    second = (gallery.vectors / gallery.unit_lengths("gallery vectors")[:, None]).astype(np.float32)
+    return (
+        (query.vectors / query.unit_lengths("query vectors")[:, None]).astype(np.float32),
+        (gallery.vectors / gallery.unit_lengths("gallery vectors")[:, None]).astype(np.float32),
+    )
+
+
+def _kinds(query: Embeddings, gallery: Embeddings, convention: Convention) -> tuple[np.ndarray, np.ndarray]:
+    """(Q, G) bool each: pairs of one person, and pairs that count."""
     same = query.pids[:, None] == gallery.pids[None, :]
     valid = np.ones_like(same)
     if convention.junk == "drop":
@@ -142,7 +136,7 @@ def valid_pairs(query: Embeddings, gallery: Embeddings, convention: Convention =
         valid &= gallery.pids != DISTRACTOR_PID
     if convention.same_camera == "drop":
         valid &= ~(same & (query.camids[:, None] == gallery.camids[None, :]))
-    return (first @ second.T)[valid], same[valid]
+    return same, valid
 
 
 def roc(similarities: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,10 +171,17 @@ def verify(
         convention: says whether junk, distractors, and pairs of one person in one camera count.
         rates: false positive rates.
 
+    Where there are more pairs than memory should hold, similarities are counted in 4 million equal steps.
+
     Raises:
         EmbeddingsError: vectors that cannot be compared, or no pair of one kind.
-        UsageError: more pairs than memory should hold, or a rate out of range.
+        UsageError: a rate out of range.
     """
+    if len(query) * len(gallery) > _MOST_PAIRS:
+        _check_rates(rates)
+        same, others = _counted(query, gallery, convention)
+        _check_both(int(same.sum()), int(same.sum() + others.sum()))
+        return _of_counts(same, others, tuple(rates))
     similarities, pairs = valid_pairs(query, gallery, convention)
     return Verification(
         rates=tuple(rates),
@@ -191,17 +192,79 @@ def verify(
     )
 
 
-def _checked(values: np.ndarray, same: np.ndarray, rates: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def _counted(query: Embeddings, gallery: Embeddings, convention: Convention) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs that count by step of similarity, from -1 to 1: those of one person, and those of two."""
+    first, second = _unit_rows(query, gallery)
+    same_counts, other_counts = np.zeros(_STEPS + 1, dtype=np.int64), np.zeros(_STEPS + 1, dtype=np.int64)
+    rows = max(1, _CHUNK // max(1, len(gallery)))
+    for start in range(0, len(query), rows):
+        part = slice(start, start + rows)
+        same, valid = _kinds(query[part], gallery, convention)
+        steps = np.clip((first[part] @ second.T + 1) * (_STEPS / 2), 0, _STEPS).astype(np.int32)
+        same_counts += np.bincount(steps[valid & same], minlength=_STEPS + 1)
+        other_counts += np.bincount(steps[valid & ~same], minlength=_STEPS + 1)
+    return same_counts, other_counts
+
+
+def _of_counts(same: np.ndarray, others: np.ndarray, rates: tuple[float, ...]) -> Verification:
+    met = np.flatnonzero(same + others)
+    rejected_same, rejected_others = (np.concatenate([[0], np.cumsum(counts[met])]) for counts in (same, others))
+    accepted_same, accepted_others = (np.concatenate([[0], np.cumsum(counts[met[::-1]])]) for counts in (same, others))
+    return Verification(
+        rates,
+        tpr=_tpr(accepted_others, accepted_same, rates),
+        inverted=_inverted(rejected_same, rejected_others, rates),
+        positives=int(same.sum()),
+        negatives=int(others.sum()),
+    )
+
+
+def _tpr(negatives: np.ndarray, positives: np.ndarray, rates: Sequence[float]) -> tuple[float, ...]:
+    """See `tpr_at_fpr`; counts accepted at every threshold, from none to all."""
+    found = []
+    for rate in rates:
+        wanted = rate * int(negatives[-1])
+        if wanted < 1 - 1e-9:
+            found.append(float("nan"))
+            continue
+        at = int(np.searchsorted(negatives, wanted + 1e-9, side="right")) - 1
+        accepted = float(positives[at])
+        if at + 1 < len(negatives):
+            step = negatives[at + 1] - negatives[at]
+            share = max(0.0, wanted - negatives[at]) / step
+            accepted += share * float(positives[at + 1] - positives[at]) if share > 1e-9 else 0.0
+        found.append(accepted / int(positives[-1]))
+    return tuple(found)
+
+
+def _inverted(rejected_same: np.ndarray, rejected_others: np.ndarray, rates: Sequence[float]) -> tuple[float, ...]:
+    """See `inverted_tpr_at_fpr`; counts rejected at every threshold, from none to all."""
+    corner = np.ones(len(rejected_same), dtype=bool)  # points on a straight line between two others are left out
+    corner[2:-1] = (np.diff(rejected_same[1:], 2) != 0) | (np.diff(rejected_others[1:], 2) != 0)
+    false_rate = rejected_same[corner] / int(rejected_same[-1])
+    true_rate = rejected_others[corner] / int(rejected_others[-1])
+    return tuple(float(true_rate[np.argmin(np.abs(false_rate - rate))]) for rate in rates)
+
+
+def _check_rates(rates: Sequence[float]) -> None:
     for rate in rates:
         if not 0 < rate <= 1:
             raise UsageError(f"a false positive rate is {rate}: it is a fraction, above 0 and at most 1.")
+
+
+def _check_both(same: int, pairs: int) -> None:
+    if same in (0, pairs):
+        raise EmbeddingsError(f"{same} of {pairs} pairs show one person: both kinds are needed.")
+
+
+def _checked(values: np.ndarray, same: np.ndarray, rates: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    _check_rates(rates)
     values, same = np.asarray(values), np.asarray(same, dtype=bool)
     if values.ndim != 1 or values.shape != same.shape:
         raise EmbeddingsError(f"pairs come as {values.shape} values and {same.shape} answers: give two rows of equal length.")
     if np.isnan(values).any():
         raise EmbeddingsError("the similarity of some pairs is NaN: the vectors are damaged.")
-    if same.all() or not same.any():
-        raise EmbeddingsError(f"{int(same.sum())} of {len(same)} pairs show one person: both kinds are needed.")
+    _check_both(int(same.sum()), len(same))
     return values, same
 
 

@@ -13,6 +13,7 @@ from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError, listing
 from passerby.plots.headings import measured_on, notes_of
 from passerby.plots.style import COLOURS, FAINT, MARKERS, RIGHT, WRONG, check_format, head_and_foot, line_of, look, save_figure
+from passerby.records import DISTRACTOR_PID
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,6 +124,7 @@ def plot_distances(
         EmbeddingsError: other dimensions, or a domain without two images of one person and of two.
     """
     check_format(out, dpi)
+    domains = {name: found[found.pids > DISTRACTOR_PID] for name, found in domains.items()}
     vectors = _unit(domains)
     overlaps = {}
     pairs = list(itertools.combinations(domains, 2))
