@@ -54,3 +54,16 @@ def test_several_sources_by_flag_and_their_protocol(data: Path, tmp_path: Path, 
     assert "protocol p1 of the preset says both" in capsys.readouterr().err
     assert main(["train", "metabin", "--dataset", "M+nobody", "--data", str(data)]) == 2
     assert 'no data set "nobody"' in capsys.readouterr().err
+
+
+def test_numbers_of_held_out_people_are_called_so_and_stand_beside_no_published_ones(data: Path, tmp_path: Path, capsys):
+    words = ["train", "metabin", "--preset", "m-resnet", "--data", str(data), "--out", str(tmp_path / "run"), "--workers", "0"]
+    small = [
+        "--backbone", "osnet_x0_25", "--weights", "scratch", "--last-stride", "2", "--height", "64", "--width", "32",
+        "--pad-px", "0", "--device", "cpu", "--batch-size", "4", "--images-per-identity", "2", "--epochs", "1", "--meta-batch-size", "8",
+        "--meta-train-domains", "1", "--first-base-updates", "1",
+    ]  # fmt: skip
+    assert main([*words, *small, "--validation", "0.34"]) == 0
+    said = capsys.readouterr().out
+    assert "held-out training people of market1501 after 1 epochs" in said and "published" not in said
+    assert "1 source people were held out for validation" in said

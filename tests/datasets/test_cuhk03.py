@@ -1,5 +1,6 @@
 """The release's own structure: HDF5 references to cells of references to transposed pictures, empty cells as two zeros."""
 
+import re
 import shutil
 
 import numpy as np
@@ -117,15 +118,18 @@ def test_an_interrupted_unpacking_leaves_nothing(release, monkeypatch, message):
 
 def test_the_cache_goes_where_it_is_told(release, tmp_path, monkeypatch):
     monkeypatch.setenv("PASSERBY_CACHE", str(tmp_path / "cache"))
-    assert extracted(release, "labeled") == tmp_path / "cache" / "cuhk03" / "images_labeled"
+    folder = extracted(release, "labeled")
+    assert folder.name == "images_labeled" and folder.parent.name.startswith("cuhk03-")
+    assert folder.parent.parent == tmp_path / "cache"
     assert not (release / "images_labeled").exists()
 
 
 def test_a_place_that_cannot_be_written_is_named(release, tmp_path, monkeypatch, message):
     (tmp_path / "cache").write_text("a file")
     monkeypatch.setenv("PASSERBY_CACHE", str(tmp_path / "cache"))
-    assert message(DataError, lambda: extracted(release, "labeled")) == (
-        '"ROOT/cache/cuhk03/images_labeled" cannot be written (Not a directory): '
+    said = re.sub(r"cuhk03-[0-9a-f]{8}", "cuhk03-HASH", message(DataError, lambda: extracted(release, "labeled")))
+    assert said == (
+        '"ROOT/cache/cuhk03-HASH/images_labeled" cannot be written (Not a directory): '
         "pictures of cuhk-03.mat are unpacked there once. "
         "Set PASSERBY_CACHE to a folder that can."
     )
@@ -191,10 +195,10 @@ def test_damaged_files(release, message):
     config = release / "cuhk03_new_protocol_config_detected.mat"
     config.write_bytes(b"no matlab")
     text = message(DataError, lambda: datasets.read("cuhk03", release))
-    assert text.startswith('"ROOT/cuhk03/cuhk03_new_protocol_config_detected.mat" cannot be read as a MATLAB file: ')
+    assert text.startswith('"ROOT/cuhk03/cuhk03_new_protocol_config_detected.mat" cannot be read as a CUHK03 new-protocol file: ')
     scipy_io.savemat(config, {"filelist": ["a"]})
     assert message(DataError, lambda: datasets.read("cuhk03", release)) == (
-        "\"ROOT/cuhk03/cuhk03_new_protocol_config_detected.mat\" lacks the variable 'labels'; it is no CUHK03 new-protocol file."
+        "\"ROOT/cuhk03/cuhk03_new_protocol_config_detected.mat\" lacks the variable 'labels'; it is not a CUHK03 new-protocol file."
     )
     mat = release / "cuhk03_release" / "cuhk-03.mat"
     mat.write_bytes(mat.read_bytes()[:2000])

@@ -55,8 +55,11 @@ def test_people_are_cut_out_of_the_pictures_as_the_annotation_says(tmp_path: Pat
 def test_crops_go_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     root = release(tmp_path / "data")
     monkeypatch.setenv("PASSERBY_CACHE", str(tmp_path / "cache"))
-    assert cropped(root) == tmp_path / "cache" / "cuhk-sysu" / "cropped_image" == cropped(root)
+    folder = cropped(root)
+    assert folder == cropped(root) and folder.parent.parent == tmp_path / "cache" and folder.name == "cropped_image"
     assert not (root / "cropped_image").exists()
+    other = cropped(release(tmp_path / "other", {"p3": [("s2.jpg", (1, 1, 2, 2), 0)]}))
+    assert other != folder and len(list(other.iterdir())) == 1  # another copy of the release has crops of its own
 
 
 def test_faults(tmp_path: Path):
@@ -75,10 +78,15 @@ def test_faults(tmp_path: Path):
     ):
         datasets.read("cuhk-sysu", root)
     (root / "annotation" / "Person.mat").write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"Person.mat. cannot be read as a MATLAB file"):
+    with pytest.raises(DataError, match=r"Person.mat. cannot be read as an annotation"):
         list(boxes_of(root))
+    whole = (release(tmp_path / "whole") / "annotation" / "Person.mat").read_bytes()
+    for share in (0.3, 0.6, 0.9):
+        (root / "annotation" / "Person.mat").write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(DataError, match=r"Person.mat. cannot be read as an annotation of CUHK-SYSU: .*Is the copy whole"):
+            list(boxes_of(root))
     scipy_io.savemat(root / "annotation" / "Person.mat", {"Persons": 1})
-    with pytest.raises(DataError, match=r"lacks the field 'Person'; it is no annotation of CUHK-SYSU"):
+    with pytest.raises(DataError, match=r"lacks the variable 'Person'; it is not an annotation of CUHK-SYSU"):
         list(boxes_of(root))
     draw_all(tmp_path / "three" / "cropped_image", ["p00001_n01_s00002_hard0.png", "p1.png"])
     with pytest.raises(DataError, match=r"misnamed in cropped_image: p1.png: crops are named like p00001_n01_s00123_hard0.png"):

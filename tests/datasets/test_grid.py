@@ -57,10 +57,10 @@ def test_other_faults(tmp_path: Path):
     ):
         datasets.read("grid", root)
     scipy_io.savemat(root / "features_and_partitions.mat", {"other": 1})
-    with pytest.raises(DataError, match="lacks the variable 'trainIdxAll'; it is not the file of GRID"):
+    with pytest.raises(DataError, match="lacks the variable 'trainIdxAll'; it is not a file of GRID"):
         datasets.read("grid", root)
     scipy_io.savemat(root / "features_and_partitions.mat", {"trainIdxAll": np.ones((1, 2))})
-    with pytest.raises(DataError, match="cannot be read as the file of GRID"):
+    with pytest.raises(DataError, match="cannot be read as a file of GRID"):
         datasets.read("grid", root)
     (root / "gallery").rename(root / "galery")
     (root / "galery" / "nobody.jpeg").touch()
@@ -68,6 +68,22 @@ def test_other_faults(tmp_path: Path):
         DataError, match=r'no images in gallery of ".*GRID", which has "galery", "gallery", "probe": GRID has probe, gallery'
     ):
         datasets.read("grid", tree_without_gallery(root))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_partition_file_that_was_cut_short_is_named(tmp_path: Path, share: float):
+    root = tree(tmp_path / "GRID")
+    path = root / "features_and_partitions.mat"
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(DataError, match=r"features_and_partitions.mat. cannot be read as a file of GRID: .*Is the copy whole"):
+        datasets.read("grid", root)
+
+
+def test_images_of_another_suffix_are_read(tmp_path: Path):
+    root = tree(tmp_path / "GRID")
+    for path in [*(root / "probe").iterdir(), *(root / "gallery").iterdir()]:
+        path.rename(path.with_suffix(".png"))
+    assert len(datasets.read("grid", root).trials) == 2
 
 
 def tree_without_gallery(root: Path) -> Path:

@@ -27,6 +27,17 @@ def test_every_trial_has_sixty_people_with_one_image_each_way(tmp_path: Path):
     assert datasets.detect(tmp_path / "QMUL-iLIDS") == "ilids"
 
 
+def test_images_of_another_suffix_and_in_other_folders(tmp_path: Path):
+    root = tree(tmp_path / "QMUL-iLIDS")
+    names = [record.path.stem for trial in datasets.read("ilids", root).trials for record in trial.query]
+    for path in (root / "images").iterdir():
+        path.rename(path.with_suffix(".bmp"))
+    assert [record.path.stem for trial in datasets.read("ilids", root).trials for record in trial.query] == names
+    (root / "images").rename(root / "pictures")
+    with pytest.raises(DataError, match=r'QMUL-iLIDS" .*'):
+        datasets.read("ilids", root)
+
+
 def test_faults(tmp_path: Path):
     root = tree(tmp_path / "few", 118)
     with pytest.raises(DataError, match=r'few" shows 118 people: the trials are made for 119 people of two images'):

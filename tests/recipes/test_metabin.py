@@ -270,6 +270,25 @@ def test_the_report_names_what_each_optimizer_owns():
     assert rates == {"weights": (0.01, 5e-4, 0.9), "biases": (0.02, 5e-4, 0.9), "gates": (0.1, 0.0, 0.0)}
 
 
+def test_a_scale_that_meta_updates_do_not_bear_is_lowered():
+    step = a_step(precision="fp16")
+    if not step.precision.scaler.is_enabled():
+        pytest.skip("no scaler of gradients on this device")
+    step.base_update(a_batch())
+    step.precision.scaler.update(2.0**40)
+    left_out = [step.meta_update(a_batch(seed))["gate_steps_left_out"] for seed in range(30)]
+    assert left_out[0] == 1 and left_out[-1] == 0 and step.precision.scaler.get_scale() < 2.0**40
+
+
+def test_slopes_do_not_depend_on_the_scale_of_fp16():
+    step = a_step(precision="fp16")
+    real = {name: gate.detach().clone().requires_grad_() for name, gate in step.gates.items()}
+    loss = torch.stack([(gate * gate).sum() for gate in real.values()]).sum()
+    found = step._slopes(loss, real)
+    assert all(torch.allclose(found[name], 2 * gate.detach()) for name, gate in real.items())
+    assert all(slope.dtype == torch.float32 for slope in found.values())
+
+
 def test_half_precision_keeps_losses_and_gates_in_fp32():
     step = a_step(precision="bf16")
     found = step((a_batch(), a_batch(1)))
@@ -385,7 +404,7 @@ def shared_updates(rows: torch.Tensor) -> dict[str, dict[str, torch.Tensor]]:
 def test_the_best_epoch_on_held_out_source_people_can_be_kept(towns: ReidData, tmp_path: Path):
     people = replace(towns, query=Split(), gallery=Split())
     config = replace(
-        SMALL, validation=0.5, select="best", evaluate_every=1, epochs=3, meta=False, norm="batch", gate_init="one",
+        SMALL, validation=0.5, select="best", evaluate_every=0, epochs=3, meta=False, norm="batch", gate_init="one",
         meta_batch_size=80, meta_train_domains=3, first_base_updates=10, batch_size=4,
     )  # fmt: skip
     path = train(config, people, tmp_path / "run", workers=0)
@@ -404,6 +423,8 @@ def test_the_loader_gives_further_base_batches_before_the_first_meta_batch_only(
     steps = list(loader.epoch(0))
     assert [len(step) for step in steps] == [8] + [2] * (len(loader) - 1)
     assert all(len(step) == 2 for step in loader.epoch(1))
+    first = [tuple(batch.indices.tolist()) for batch in (steps[0][0], *steps[0][2:])]
+    assert len(set(first)) > 1 and first[0] not in first[1:]  # the ten first base updates are not one batch twice
     again = list(loader.epoch(0, 1))
     for one, other in zip(steps[1:], again, strict=True):
         assert all(torch.equal(a.indices, b.indices) and torch.equal(a.inputs, b.inputs) for a, b in zip(one, other, strict=True))
@@ -490,6 +511,10 @@ def test_every_option_acts(name: str, towns: ReidData, unchanged: object):
             what_acts(config, towns)
         return
     assert what_acts(config, towns) != unchanged
+
+
+def test_without_a_change_nothing_changes(towns: ReidData, unchanged: object):
+    assert what_acts(SMALL, towns) == unchanged
 
 
 def towns_of_one(towns: ReidData) -> ReidData:

@@ -95,3 +95,10 @@ def test_an_unknown_preset_names_the_nearest():
 def test_an_unknown_recipe_names_the_nearest():
     with pytest.raises(UsageError, match=r'no recipe "basline"\. Did you mean "baseline"'):
         recipe("basline")
+
+
+@pytest.mark.parametrize("name", [name for name in preset_names() if load_preset(name).published is not None])
+def test_further_figures_say_what_they_are_of(name: str):
+    published = load_preset(name).published
+    assert published is not None
+    assert all(figures["what"] and 0 < figures["map"] < figures["rank1"] < 1 for figures in published.further)

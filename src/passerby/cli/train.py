@@ -192,6 +192,9 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; the training has left their group by now
         if target := getattr(config, "target", ""):  # what was measured, was measured there
             data = replace(data, name=f"{data.name} to {target}", query=data.query[:0], notes=read_description(path).notes)
+        if getattr(config, "validation", 0):  # published figures are of other people
+            data = replace(data, name=f"held-out training people of {data.name}", notes=read_description(path).notes)
+            published = None
         _report(path, out, data, convention, published, run)
         if preset is not None and preset.protocol:
             print(f"to measure it: passerby evaluate {path} --protocol {preset.protocol} --data DIR")

@@ -7,7 +7,6 @@ HDF5 stores every MATLAB array transposed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from passerby.datasets.unpacking import made_once
+from passerby.datasets.matlab import reading_matlab
+from passerby.datasets.unpacking import made_once, place_for
 from passerby.datasets.walking import shown
 from passerby.errors import DataError, MissingDependencyError
 
@@ -52,8 +52,7 @@ def extracted(root: Path, boxes: str) -> Path:
     Raises:
         DataError: the release is damaged, or the folder cannot be written.
     """
-    place = os.environ.get("PASSERBY_CACHE")
-    folder = (Path(place) / "cuhk03" if place else root) / f"images_{boxes}"
+    folder = place_for("cuhk03", root, find_file(root, RELEASE)) / f"images_{boxes}"
     return made_once(folder, RELEASE, lambda: ((name, Image.fromarray(pixels)) for name, pixels in _pictures(root, boxes)))
 
 
@@ -88,17 +87,12 @@ def new_protocol(root: Path, config: str) -> dict[str, list[tuple[str, int]]]:
         DataError: the file is no MATLAB file or lacks a variable.
     """
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     path = find_file(root, config)
     if path is None:
         raise DataError(f'{config} missing from "{shown(root)}".')
-    try:
+    with reading_matlab(path, "a CUHK03 new-protocol file"):
         content = loadmat(path, squeeze_me=True)
         names, labels = np.ravel(content["filelist"]), np.ravel(content["labels"])
         indices = {subset: np.ravel(content[f"{subset}_idx"]) - 1 for subset in ("train", "query", "gallery")}
         return {subset: [(str(names[i]), int(labels[i])) for i in rows] for subset, rows in indices.items()}
-    except KeyError as error:
-        raise DataError(f'"{shown(path)}" lacks the variable {error}; it is no CUHK03 new-protocol file.') from error
-    except (MatReadError, ValueError, TypeError, OSError, IndexError, NotImplementedError) as error:
-        raise DataError(f'"{shown(path)}" cannot be read as a MATLAB file: {" ".join(str(error).split())}.') from error

@@ -8,7 +8,6 @@ Source: Xiao et al., Joint Detection and Identification Feature Learning for Per
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,8 @@ import numpy as np
 
 from passerby.datasets.images import read_image
 from passerby.datasets.layouts import Counts, Fault, Layout, Scan
-from passerby.datasets.unpacking import made_once
+from passerby.datasets.matlab import reading_matlab
+from passerby.datasets.unpacking import made_once, place_for
 from passerby.datasets.walking import image_files, shown
 from passerby.errors import DataError, listing
 from passerby.records import Record, ReidData, Split
@@ -40,10 +40,9 @@ def boxes_of(root: Path) -> Iterator[tuple[int, int, str, tuple[int, int, int, i
         DataError: the annotation is no MATLAB file, or lacks a field.
     """
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     path = root / ANNOTATION
-    try:
+    with reading_matlab(path, "an annotation of CUHK-SYSU"):
         people = np.atleast_1d(loadmat(path, squeeze_me=True, struct_as_record=False)["Person"])
         for person in people:
             for number, scene in enumerate(np.atleast_1d(person.scene), 1):
@@ -55,10 +54,6 @@ def boxes_of(root: Path) -> Iterator[tuple[int, int, str, tuple[int, int, int, i
                     (x - 1, y - 1, x + w, y + h),
                     bool(scene.ishard),
                 )
-    except (KeyError, AttributeError) as error:
-        raise DataError(f'"{shown(path)}" lacks the field {error}; it is no annotation of CUHK-SYSU.') from error
-    except (MatReadError, ValueError, TypeError, NotImplementedError) as error:
-        raise DataError(f'"{shown(path)}" cannot be read as a MATLAB file: {" ".join(str(error).split())}.') from error
 
 
 def cropped(root: Path) -> Path:
@@ -67,9 +62,9 @@ def cropped(root: Path) -> Path:
     Raises:
         DataError: a picture that the annotation names is absent, or the folder cannot be written.
     """
-    place = os.environ.get("PASSERBY_CACHE")
-    folder = (Path(place) / "cuhk-sysu" if place else root) / CROPS
-    return root / CROPS if (root / CROPS).is_dir() else made_once(folder, CUHK_SYSU.title, lambda: _crops(root))
+    if (root / CROPS).is_dir():
+        return root / CROPS
+    return made_once(place_for("cuhk-sysu", root, root / ANNOTATION) / CROPS, CUHK_SYSU.title, lambda: _crops(root))
 
 
 def _crops(root: Path) -> Iterator[tuple[str, Any]]:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from passerby.datasets.layouts import Fault, Layout, NameRule, Scan, missing_folders, parse_folder
+from passerby.datasets.matlab import reading_matlab
 from passerby.datasets.trial_data import absent_people, data_of_trials
 from passerby.datasets.walking import shown
-from passerby.errors import DataError
 from passerby.records import Record, ReidData, Split, Trial
 
 __all__ = ["GRID"]
@@ -37,16 +37,11 @@ def partitions(root: Path) -> list[set[int]]:
         DataError: the file is no MATLAB file, or holds something else.
     """
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     path = root / PARTITIONS
-    try:
+    with reading_matlab(path, "a file of GRID"):
         found: Any = loadmat(path)["trainIdxAll"][0]
         return [{int(number) for number in np.ravel(partition[0][0][_TRAINING_IDS])} for partition in found]
-    except KeyError as error:
-        raise DataError(f'"{shown(path)}" lacks the variable {error}; it is not the file of GRID.') from error
-    except (MatReadError, ValueError, TypeError, IndexError, NotImplementedError) as error:
-        raise DataError(f'"{shown(path)}" cannot be read as the file of GRID: {" ".join(str(error).split())}.') from error
 
 
 def _recognise(root: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -13,7 +15,24 @@ from passerby.datasets.walking import shown
 from passerby.errors import DataError
 from passerby.progress import meter
 
-__all__ = ["made_once"]
+__all__ = ["made_once", "place_for"]
+
+
+def place_for(name: str, root: Path, release: Path | None) -> Path:
+    """Where pictures of a release are unpacked: beside it, or in a folder of their own under `PASSERBY_CACHE`.
+
+    Args:
+        name: of the data set.
+        root: its folder.
+        release: the file that they come out of. Another copy of it, or the same one after it was repaired, has another folder.
+    """
+    place = os.environ.get("PASSERBY_CACHE")
+    if not place:
+        return root
+    facts = [str(root.resolve())]
+    if release is not None and release.is_file():
+        facts += [str(release.stat().st_size), str(release.stat().st_mtime_ns)]
+    return Path(place) / f"{name}-{hashlib.sha256(chr(10).join(facts).encode()).hexdigest()[:8]}"
 
 
 def made_once(folder: Path, release: str, pictures: Callable[[], Iterable[tuple[str, Image.Image]]]) -> Path:

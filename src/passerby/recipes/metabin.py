@@ -77,6 +77,8 @@ from passerby.validation import predicted
 
 __all__ = ["Config", "EpisodeLoader", "MetaBinStep", "build_model", "inner_rate", "train", "virtual_gates"]
 
+OWNERS_FILE = "optimizers.txt"
+"""In the run folder: optimizer, group, parameter and numbers of every trainable parameter."""
 _RULE = EmbeddingRule(flip=False)
 _JITTER = (0.15, 0.15, 0.1, 0.1)  # brightness, contrast, saturation, hue
 
@@ -178,7 +180,7 @@ class Config:
     select: Literal["last", "best"] = "last"
     """epoch that the artefact is made of: the last, or the best on the held-out people"""
     evaluate_every: int = 0
-    """epochs between two evaluations, for the log; 0: at the end only"""
+    """epochs between two evaluations, for the log; 0: at the end only, or with select best after every epoch"""
     save_every_steps: int = 0
     """steps between two checkpoints within an epoch; 0: one at the end of each epoch"""
     keep_every: int = 0
@@ -377,7 +379,8 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
         called="meta_batch_size",
     )  # fmt: skip
     meta = TrainLoader(train, labels, augmentation(config), balanced, seed=config.seed + 1, workers=workers)
-    further = TrainLoader(train, labels, augmentation(config), order, seed=config.seed + 2)
+    others = IdentitySampler(classes, P, K, seed=config.seed + 2, remainder="pad", rank=here.rank, world=here.size)
+    further = TrainLoader(train, labels, augmentation(config), others, seed=config.seed + 2)
     return EpisodeLoader(base, meta, further, config.first_base_updates - 1)
 
 
@@ -479,6 +482,8 @@ class MetaBinStep:
         usable = usable and _finite(outer)
         if usable:
             self._step_gates(outer)
+        else:  # base updates may bear a scale that meta updates do not
+            self.precision.lower_scale()
         means = torch.cat([gate.detach() for gate in self.gates.values()]).mean()
         terms = {name: part.detach() for name, part in (train_parts | test_parts).items()}
         return {**terms, "inner_rate": factor, "gate_mean": means, "gate_steps_left_out": float(not usable)}
@@ -572,7 +577,7 @@ def train(
         def before_epoch(epoch: int) -> None:
             if epoch == 0 and here.first:
                 write_settings(run_dir, data, config, labels)
-                write_text(Path(run_dir) / "optimizers.txt", "\n".join(owners) + "\n")
+                write_text(Path(run_dir) / OWNERS_FILE, "\n".join(owners) + "\n")
                 record_gates(run_dir, 0, model)
 
         def after_epoch(epoch: int) -> None:
@@ -585,7 +590,8 @@ def train(
                 lambda: model, data, step.input, rule=_RULE, convention=convention, device=here.device,
                 batch_size=config.batch_size,
             ),
-            evaluate_every=config.evaluate_every or config.epochs, before_epoch=before_epoch, after_epoch=after_epoch,
+            evaluate_every=config.evaluate_every or (1 if config.select == "best" else config.epochs),
+            before_epoch=before_epoch, after_epoch=after_epoch,
             resume=resume, device=here.device,
             saving=Saving(
                 every_steps=config.save_every_steps or None, keep_every=config.keep_every or None,
@@ -614,6 +620,7 @@ def describe(step: MetaBinStep) -> str:
     ]
     who = "meta updates" if step.config.meta else "the base loss"
     lines.append(f"gates: {len(step.gates)} layers, stepped by {who}" if step.gates else "gates: none")
+    lines.append(f"every parameter with its owner: {OWNERS_FILE} in the run folder")
     return "\n".join(lines)
 
 

@@ -63,6 +63,11 @@ class Precision:
             self.scaler.step(optimizer)
         self.scaler.update()
 
+    def lower_scale(self) -> None:
+        """Lower the scale of fp16 gradients by the scaler's factor: for gradients that overflowed outside `update`."""
+        if self.scaler.is_enabled():
+            self.scaler.update(self.scaler.get_scale() * self.scaler.get_backoff_factor())
+
     def state_dict(self) -> dict[str, Any]:
         """The scaler's state; empty without fp16."""
         return self.scaler.state_dict()
