@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from passerby.errors import UsageError
-from passerby.models import point_ops
+from passerby.models import point_ops, point_traced
 from passerby.models.point_ops import ball_query, edge_sums, farthest_points, gather, k_nearest
 
 LINE = torch.tensor([[[1.0, 0, 0], [2, 0, 0], [4, 0, 0], [7, 0, 0]]])
@@ -164,10 +164,97 @@ def test_the_result_does_not_depend_on_the_number_of_threads():
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("channels", [3, 40])
+def test_half_precision_finds_the_same_neighbours(precision: torch.dtype, channels: int):
+    """A regular plane of thousands of points, which three digits cannot tell apart."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 30), torch.linspace(-0.5, 0.5, 15), indexing="ij")
+    plane = torch.stack([x, y, torch.full_like(x, 0.2)], -1).view(1, -1, 3)
+    values = torch.cat([plane, torch.rand(1, 450, channels - 3, generator=torch.Generator().manual_seed(0))], -1)
+    expected = k_nearest(values, 20)
+    with torch.autocast("cpu", precision):
+        assert torch.equal(k_nearest(values, 20), expected)
+    assert k_nearest(values.to(precision), 20).shape == expected.shape  # NumPy has no bfloat16
+
+
+def test_features_that_are_not_finite_are_left_to_the_loss():
+    found = k_nearest(torch.full((1, 5, 17), torch.nan), 3)
+    assert found[0, :, 0].tolist() == list(range(5)) and found.min() >= 0 and found.max() < 5
+
+
+def test_a_traced_ball_has_the_loops_surface():
+    """0.12, 0.16 is 0.2 away: in fp32 just inside, where the radius is squared in fp32, and outside of a square in doubles."""
+    cloud, centre = torch.tensor([[[1.0, 0, 0], [0.12, 0.16, 0]]]), torch.zeros(1, 1, 3)
+    for radius in (0.1, 0.2, 0.4):
+        edge = torch.cat([cloud, cloud * radius / 0.2], 1)
+        assert torch.equal(ball_query(edge, centre, (radius,), (3,))[0], point_traced.balls(edge, centre, (radius,), (3,))[0])
+    assert point_traced.balls(cloud, centre, (0.2,), (1,))[0].item() == 1
+    assert point_traced.balls(cloud.double(), centre.double(), (0.2,), (1,))[0].item() == 1
+
+
+@pytest.fixture()
+def without_loops(monkeypatch: pytest.MonkeyPatch):
+    """CPU tensors take the ways of other devices."""
+    monkeypatch.setattr(point_ops, "_in_loops", lambda values: False)
+
+
+@pytest.mark.usefixtures("without_loops")
+@pytest.mark.parametrize("budget", [1 << 26, 1])  # all clouds in one part, and one by one
+def test_the_ways_of_other_devices_find_the_same(monkeypatch: pytest.MonkeyPatch, budget: int):
+    values, centres = clouds(5, B=3, N=120), clouds(6, B=3, N=11)
+    weights = torch.randn(3, 3, 120, 3, generator=torch.Generator().manual_seed(0))
+
+    def found() -> list[Tensor]:
+        v = values.clone().requires_grad_()
+        index = k_nearest(v, 9)
+        sums = edge_sums(v, expected_index)
+        (torch.stack(sums) * weights).sum().backward()
+        g = values.clone().requires_grad_()
+        (gather(g, expected_index[:, :40]) * weights[0, :, :40, None]).sum().backward()
+        balls = ball_query(v, centres, (0.3, 0.7), (4, 200))
+        assert v.grad is not None and g.grad is not None
+        return [farthest_points(v, 50), *balls, *sums, v.grad, g.grad, _distances(values, index)]
+
+    with monkeypatch.context() as loops:
+        loops.setattr(point_ops, "_in_loops", lambda tensor: True)
+        expected_index = k_nearest(values, 9)
+        expected = found()
+    monkeypatch.setattr(point_ops, "_BUDGET", budget)
+    for one, other in zip(found(), expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def _distances(values: Tensor, index: Tensor) -> Tensor:
+    """(B, N, k) sorted squared distances: of equally far neighbours either may be taken."""
+    return (gather(values, index) - values[:, :, None]).square().sum(-1).sort(-1).values
+
+
+@pytest.mark.usefixtures("without_loops")
+def test_the_gradients_of_other_devices_are_those_of_differences():
+    random = torch.Generator().manual_seed(0)
+    values = torch.randn(2, 7, 3, dtype=torch.float64, generator=random).requires_grad_()
+    index = torch.randint(0, 7, (2, 7, 4), generator=random)
+    assert torch.autograd.gradcheck(lambda v: gather(v, index), values)
+    assert torch.autograd.gradcheck(lambda v: edge_sums(v, index), values)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_finds_the_same():
     values = clouds(5, N=500)
-    index = k_nearest(values, 1).expand(-1, -1, 4).contiguous()
+    index = k_nearest(values, 12)
+    for points in (values, torch.cat([values, clouds(6, N=500, C=30)], -1)):
+        here, there = k_nearest(points, 12), k_nearest(points.cuda(), 12).cpu()
+        assert torch.equal(there[..., 0], here[..., 0])
+        torch.testing.assert_close(_distances(points, there), _distances(points, here), atol=1e-5, rtol=1e-5)
+        with torch.autocast("cuda", torch.bfloat16):
+            assert torch.equal(k_nearest(points.cuda(), 12).cpu(), there)
+    gradients = []
+    for device in ("cpu", "cuda"):
+        v = values.to(device).requires_grad_()
+        torch.stack(edge_sums(v, index.to(device))).square().sum().backward()
+        assert v.grad is not None
+        gradients.append(v.grad.cpu())
+    torch.testing.assert_close(*gradients)
     assert torch.equal(farthest_points(values, 200), farthest_points(values.cuda(), 200).cpu())
     for one, other in zip(
         ball_query(values, values, (0.3, 0.7), (4, 9)), ball_query(values.cuda(), values.cuda(), (0.3, 0.7), (4, 9)), strict=True

@@ -42,7 +42,8 @@ def k_nearest(points: Tensor, k: int) -> Tensor:
         (B, N, k) int64, the point itself first, then by distance. On CPUs with up to 16 channels equal distances go by index.
 
     Raises:
-        UsageError: k is below 1, or a cloud has fewer points; or, on CPUs, values that are not finite.
+        UsageError: k is below 1, or a cloud has fewer points; or, on CPUs with up to 16 channels, values that are not finite.
+            More channels are features of a network: where training made NaN of them, the loss says so.
     """
     B, N, C = points.shape
     if not 1 <= k <= N:
@@ -50,14 +51,16 @@ def k_nearest(points: Tensor, k: int) -> Tensor:
     points = points.detach()
     if is_traced():
         return point_traced.nearest(points, k, _FEW_CHANNELS)
-    if points.device.type == "cpu" and C <= _FEW_CHANNELS:
+    if _in_loops(points) and C <= _FEW_CHANNELS:
         from passerby.models.point_kernels import CHUNK, nearest
 
         coordinates, out, starts = _by_coordinate(points), np.empty((B * N, k), np.int64), np.arange(0, N, CHUNK)
         boxes = [each.reduceat(coordinates, starts, axis=2) for each in (np.minimum, np.maximum)]
         _shared_out(B * N, lambda first, last: nearest(coordinates, *boxes, out, first, last))
         return torch.from_numpy(out.reshape(B, N, k))
-    return torch.cat([_k_nearest_of(part, k) for part in points.float().split(max(1, _BUDGET // (N * N)))])
+    # A product in half precision has three digits, too few to tell a plane's neighbours apart.
+    with torch.autocast(points.device.type, enabled=False):
+        return torch.cat([_k_nearest_of(part, k) for part in points.float().split(max(1, _BUDGET // (N * N)))])
 
 
 def _k_nearest_of(points: Tensor, k: int) -> Tensor:
@@ -93,7 +96,7 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
     points = points.detach()
     if is_traced():
         return point_traced.farthest(points, count, NEAR_ORIGIN)
-    if points.device.type == "cpu":
+    if _in_loops(points):
         from passerby.models.point_kernels import farthest
 
         coordinates, out = _by_coordinate(points), np.empty((B, count), np.int64)
@@ -143,7 +146,7 @@ def ball_query(points: Tensor, centres: Tensor, radii: Sequence[float], samples:
     if is_traced():
         return point_traced.balls(points, centres, radii, samples)
     (B, S, _), total = centres.shape, sum(samples)
-    if points.device.type != "cpu":
+    if not _in_loops(points):
         return [_balls_of(points.float(), centres.float(), radius, count) for radius, count in zip(radii, samples, strict=True)]
     from passerby.models.point_kernels import balls
 
@@ -215,7 +218,7 @@ class _Gather(torch.autograd.Function):
         wide = torch.promote_types(given, torch.float32)
         gradient = gradient.reshape(*index.shape, -1).to(wide).contiguous()
         total = gradient.new_zeros(len(index), ctx.points, gradient.shape[-1])
-        if gradient.device.type == "cpu":
+        if _in_loops(gradient):
             from passerby.models.point_kernels import add_rows
 
             arrays = [tensor.numpy() for tensor in (gradient, index, total)]
@@ -231,7 +234,7 @@ class _EdgeSums(torch.autograd.Function):
         values, index = values.contiguous(), index.contiguous()
         top, total, squares = (torch.empty_like(values) for _ in range(3))
         which = torch.empty(values.shape, dtype=torch.int32, device=values.device)
-        if values.device.type == "cpu":
+        if _in_loops(values):
             from passerby.models.point_kernels import reduce_edges
 
             arrays = [tensor.detach().numpy() for tensor in (values, index, top, which, total, squares)]
@@ -249,7 +252,7 @@ class _EdgeSums(torch.autograd.Function):
         values, index, which = ctx.saved_tensors
         gradients = tuple(gradient.to(values.dtype).contiguous() for gradient in gradients)
         found = torch.zeros_like(values)
-        if values.device.type == "cpu":
+        if _in_loops(values):
             from passerby.models.point_kernels import add_edges
 
             arrays = [tensor.detach().numpy() for tensor in (values, index, which, *gradients, found)]
@@ -262,6 +265,11 @@ class _EdgeSums(torch.autograd.Function):
             edges.scatter_add_(2, which[part][:, :, None].long(), top[:, :, None])
             found[part].view(-1, D).index_add_(0, rows, edges.view(-1, D))
         return found, None
+
+
+def _in_loops(values: Tensor) -> bool:
+    """CPUs have loops of machine code; every other device computes in plain torch."""
+    return values.device.type == "cpu"
 
 
 def _parts(values: Tensor, index: Tensor) -> list[slice]:
@@ -279,6 +287,7 @@ def _by_coordinate(points: Tensor) -> np.ndarray:
     """(B, C, N). The loops compare numbers without regard to NaN, so that there may be none."""
     if not torch.isfinite(points).all():
         raise UsageError("a cloud has coordinates that are not finite: no neighbour can be found. Read clouds with read_cloud.")
+    points = points.to(torch.promote_types(points.dtype, torch.float32))  # NumPy has no bfloat16
     return points.mT.contiguous().numpy()
 
 

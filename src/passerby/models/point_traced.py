@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,8 +68,10 @@ def balls(points: Tensor, centres: Tensor, radii: Sequence[float], samples: Sequ
     order = torch.arange(points.shape[1], device=points.device)
     beyond = torch.zeros_like(order).sum() + points.shape[1]
     found = []
+    real = np.float64 if points.dtype == torch.float64 else np.float32
     for radius, count in zip(radii, samples, strict=True):
-        inside = torch.where(squares < radius * radius, order, beyond)
+        # The radius is squared as the loops square it: one rounding more decides who is strictly inside.
+        inside = torch.where(squares < float(np.square(real(radius))), order, beyond)
         # A ball may want more points than there are.
         inside = torch.cat([inside, beyond.expand(inside.shape[0], inside.shape[1], count)], -1)
         first = inside.topk(count, dim=-1, largest=False, sorted=True).values
