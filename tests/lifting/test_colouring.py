@@ -140,9 +140,15 @@ def test_what_cannot_be_a_cloud_is_refused():
     assert colour(Lifted(ball(), WeakCamera(60, 900, 64)), image, points="vertices") == Refused("a body outside the picture")
     answer = colour(Lifted(QUAD, camera, FACES, elsewhere), image)
     assert isinstance(answer, Refused) and answer.reason == "body and mask do not fit"
-    with np.errstate(divide="ignore", invalid="ignore"):
-        behind = Lifted(np.zeros((3, 3)), PinholeCamera(600, 32, 64, (0.0, 0.0, 0.0)), FACES[:1])
-        assert colour(behind, image) == Refused("a body behind the camera")
+
+
+@pytest.mark.parametrize("points", ["surface", "vertices"])
+@pytest.mark.parametrize(("away", "behind"), [(-2.0, 4), (-0.2, 2), (-0.1, 2)])
+def test_a_body_behind_a_pinhole_is_refused(points, away: float, behind: int):
+    """The board's two upper corners are 0.1 m, its lower ones 0.3 m deep: it lies behind the camera, or reaches through it."""
+    lifted = Lifted(QUAD, PinholeCamera(600, 32, 64, (0.0, 0.0, away)), FACES)
+    assert colour(lifted, picture(), points=points) == Refused("a body behind the camera", f"{behind} of 4 vertices")
+    assert not isinstance(colour(Lifted(QUAD, PinholeCamera(600, 32, 64, (0.0, 0.0, 9.0)), FACES), picture()), Refused)
 
 
 def test_wrong_calls_are_named():

@@ -24,6 +24,12 @@ def test_a_pinhole_puts_farther_points_nearer_to_its_middle():
     assert (near[2], far[2]) == (-1, 1)
 
 
+def test_a_pinhole_has_a_behind_and_parallel_rays_have_none():
+    points = np.array([[0, 0, -10.1], [0, 0, -10.0], [0, 0, -9.9], [5, 5, 0]])
+    assert PinholeCamera(500, 32, 64, (0.0, 0.0, 10.0)).in_front(points).tolist() == [False, False, True, True]
+    assert WeakCamera(60, 32, 64).in_front(points).all()
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(-1.5, 1.5)] * 3), min_size=1, max_size=5), st.booleans())
 def test_pixels_and_depth_lead_back_to_the_point(points: list[tuple[float, float, float]], weak: bool):

@@ -92,10 +92,11 @@ def colour(
         raise UsageError(f"the grid is {width} x {height}: at least 2 x 2 points are needed.")
     if not np.isfinite(lifted.vertices).all():
         return Refused("vertices that are not finite")
+    behind = int((~lifted.camera.in_front(lifted.vertices)).sum())
+    if behind:  # a pinhole shows them too, upside down
+        return Refused("a body behind the camera", f"{behind} of {len(lifted.vertices)} vertices")
     across, along = width / image.shape[1], height / image.shape[0]
     column, row, depth = lifted.camera.project(lifted.vertices).T
-    if not (np.isfinite(column).all() and np.isfinite(row).all()):
-        return Refused("a body behind the camera")
     column, row = column * across, row * along
     x, y = (np.arange(width) + 0.5) / across, (np.arange(height) + 0.5) / along
     columns, rows = np.meshgrid(x, y)
@@ -117,9 +118,9 @@ def colour(
         front, deep = found
         order = np.argsort(~front.reshape(-1), kind="stable")
         surface = lifted.camera.unproject(columns[front], rows[front], deep[front])
-    behind = plane.reshape(-1, 3)[order[len(surface) :]]
+    backdrop = plane.reshape(-1, 3)[order[len(surface) :]]
     rgb = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX)).reshape(-1, 3)[order]
-    return PointCloud(np.concatenate([surface, behind]).astype(np.float32), rgb, len(surface))
+    return PointCloud(np.concatenate([surface, backdrop]).astype(np.float32), rgb, len(surface))
 
 
 def _surface(

@@ -21,6 +21,10 @@ class Projection(Protocol):
         """Pixels and depths of one shape -> (..., 3) metres."""
         ...
 
+    def in_front(self, points: np.ndarray) -> np.ndarray:
+        """(N, 3) metres -> (N,) bool: before the camera, where `project` means something."""
+        ...
+
 
 @dataclass(frozen=True)
 class WeakCamera:
@@ -55,6 +59,10 @@ class WeakCamera:
             [(column - self.column) / self.scale, (row - self.row) / self.scale, np.broadcast_to(depth, column.shape)], -1
         )
 
+    def in_front(self, points: np.ndarray) -> np.ndarray:
+        """See `Projection`: parallel rays come from everywhere."""
+        return np.ones(len(points), bool)
+
 
 @dataclass(frozen=True)
 class PinholeCamera:
@@ -82,3 +90,7 @@ class PinholeCamera:
         away = np.broadcast_to(depth, column.shape) + self.shift[2]
         x, y = (column - self.column) / self.focal_px * away, (row - self.row) / self.focal_px * away
         return np.stack([x - self.shift[0], y - self.shift[1], away - self.shift[2]], -1)
+
+    def in_front(self, points: np.ndarray) -> np.ndarray:
+        """See `Projection`."""
+        return np.asarray(points, np.float64)[:, 2] + self.shift[2] > 0
