@@ -182,7 +182,7 @@ def test_options_of_clouds_reach_the_clouds():
     config = replace(
         SMALL, inputs="xyz", slim=1.0, first=40, flat=True, flip=0.0, scale=(1, 2), jitter=0.02, shift=0.1, rotate=True
     )
-    made, changes = preprocess(config), augmentation(replace(config, erase=0.3, shuffle=True))
+    made, changes = preprocess(config), augmentation(replace(config, inputs="xyzrgb", erase=0.3, shuffle=True))
     assert (made.slim, made.first, made.flat, made.colours) == (1.0, 40, True, False)
     assert (changes.flip, changes.scale, changes.jitter, changes.shift) == (0, (1, 2), 0.02, 0.1)
     assert changes.rotate and changes.shuffle and changes.erase == 0.3 and preprocess(replace(config, surface=50)).surface == 50
@@ -226,6 +226,7 @@ REFUSED: dict[str, dict] = {
     "epochs is 5: the average would begin after 90% of them, which leaves none.": {"epochs": 5, "average": "swa"},
     "k is 4, but it acts only with network ognet or dgcnn.": {"network": "pointnet2-ssg"},
     "circle_gamma is 32, but it acts only with circle.": {"circle_gamma": 32},
+    "erase is 0.5, but it acts only with inputs rgb or xyzrgb.": {"inputs": "xyz", "erase": 0.5},
     "per_class is 2, but it acts only with sampler class.": {"per_class": 2},
     "momentum is 0.5, but it acts only with optimizer sgd.": {"momentum": 0.5},
     "amsgrad is False, but it acts only with optimizer adam or adamw.": {"amsgrad": False, "optimizer": "sgd"},

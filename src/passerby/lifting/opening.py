@@ -51,6 +51,13 @@ def open_lifter(name: str = "anny", options: LifterOptions | None = None) -> Lif
         raise UsageError(f'masks go with the lifter "template": "{name}" brings its own.')
     if (options.vertices is None) == (name == "vertices"):
         raise UsageError(f'a folder of vertices goes with the lifter "vertices", and only with it; the lifter is "{name}".')
+    unused = LifterOptions()
+    if name == "vertices" and options.tilt_deg != unused.tilt_deg:
+        raise UsageError(
+            f'the tilt is {options.tilt_deg:g} degrees, but bodies of your own tool bring theirs: leave it out with "vertices".'
+        )
+    if name != "anny" and options.two_people != unused.two_people:
+        raise UsageError(f'two people are looked for with the lifter "anny" alone: leave that choice out with "{name}".')
     if not -30 <= options.tilt_deg <= 60:
         raise UsageError(f"the tilt is {options.tilt_deg:g} degrees: cameras that see whole people look down by -30 to 60.")
     if name == "vertices":

@@ -142,7 +142,7 @@ class Config:
     rotate: bool = False
     """turn around the vertical axis by any angle"""
     erase: float = 0.0
-    """largest share of consecutive points that become grey, 0 to 1"""
+    """largest share of consecutive points that become grey, 0 to 1; acts where the network sees colours"""
     shuffle: bool = False
     """put the points in random order"""
 
@@ -235,6 +235,7 @@ _ONLY_WITH: dict[str, tuple[str, Callable[[Config], bool]]] = {
         ("feature_dims", "num_conv", "init_points", "stride", "cluster", "gating", "id_skip", "ball_gates", "ball_xyz"), _OGNET
     ),
     "random_slim": ("slim below 1", lambda config: config.slim < 1),
+    "erase": ("inputs rgb or xyzrgb", lambda config: config.inputs != "xyz"),
     "per_class": ("sampler class", lambda config: config.sampler == "class"),
     "images_per_identity": ("sampler identity", lambda config: config.sampler == "identity"),
     "circle_gamma": ("circle", lambda config: config.circle),
