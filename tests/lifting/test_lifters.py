@@ -127,6 +127,12 @@ def test_bodies_of_other_tools(tmp_path: Path):
         ({"camera": np.array([0.0, 0, 0])}, "has the camera 0, 0, 0: its scale must be above 0"),
         ({"camera": None, "focal_px": 900.0}, '"shift" is missing'),
         ({"camera": None, "focal_px": 900.0, "shift": np.array([0, 0, -1.0])}, "900 px and the pelvis -1 m away"),
+        (
+            {"camera": None, "focal_px": 900.0, "shift": np.array([0, 0, 8.0]), "centre": np.array([np.nan, 3])},
+            r'principal point at \[nan, 3\.0\]: "centre" must be two numbers of pixels',
+        ),
+        ({"faces": np.array([[0, 1, np.nan]])}, "faces of vertices that are not there"),
+        ({"faces": np.array([[0, 1, 2**32]])}, "faces of vertices that are not there"),
         ({"faces": np.array([[0, 1, 300]])}, "faces of vertices that are not there: its 300 vertices count from 0"),
         ({"mask": np.ones((64, 128))}, r'has "mask" of shape \(64, 128\) and type float64: numbers, 128 x 64, are needed'),
     ],
@@ -140,7 +146,11 @@ def test_wrong_bodies_are_named(tmp_path: Path, changes: dict, words: str):
 
 def test_what_is_no_archive_is_named(tmp_path: Path):
     (tmp_path / "a.npz").write_bytes(b"PK nothing")
-    with pytest.raises(DataError, match="cannot be read as a NumPy archive"):
+    with pytest.raises(DataError, match="cannot be read: it is no NumPy archive, or a damaged one"):
+        read_body(tmp_path / "a.npz", 64, 128)
+    np.save(tmp_path / "a.npy", BODY["vertices"])
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    with pytest.raises(DataError, match="cannot be read: it is a single NumPy array"):
         read_body(tmp_path / "a.npz", 64, 128)
 
 
@@ -163,6 +173,9 @@ def test_the_nearest_file_is_taken(tmp_path: Path):
         ("vertices", LifterOptions(vertices=Path("nowhere")), '"nowhere" is no folder'),
         ("template", LifterOptions(masks=Path("nowhere")), '"nowhere" is no folder'),
         ("template", LifterOptions(tilt_deg=80), "the tilt is 80 degrees"),
+        ("vertices", LifterOptions(tilt_deg=3, vertices=Path()), 'tilt is 3 degrees, but .* bring theirs: .* with "vertices"'),
+        ("vertices", LifterOptions(two_people=False, vertices=Path()), 'with the lifter "anny" alone: .* with "vertices"'),
+        ("template", LifterOptions(two_people=False), 'with the lifter "anny" alone: leave that choice out with "template"'),
     ],
 )
 def test_wrong_options_are_named(name: str, options: LifterOptions, words: str):

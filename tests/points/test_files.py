@@ -124,7 +124,18 @@ PLY = {
     ply("ascii", XYZ, BYTES[:, :3]).replace(b"float z", b"list uchar int z"): 'has the column "property list uchar int z"',
     b"ply\nformat ascii 1.0\nelement face 1\nend_header\n": 'begins with "face": only files whose points come first are read.',
     ply("ascii", [*XYZ, *RGB], BYTES[:0]): "holds no point",
+    ply("ascii", [*XYZ, *RGB], BYTES[:, :5]): "has a point of 5 numbers where its header has 6 columns: make it again.",
+    ply("ascii", [*XYZ, *RGB], BYTES).replace(b"0.25", b""): "has a point of 5 numbers where its header has 6 columns",
+    ply("ascii", [*XYZ, *RGB], BYTES).replace(b"uchar red", b"uchar x"): 'has the column "x" twice: each may be there once.',
 }
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
+def test_a_ply_header_may_end_its_lines_as_windows_does(tmp_path: Path, form: str):
+    header, end, body = ply(form, [*XYZ, *RGB], BYTES).partition(b"end_header\n")
+    body = body.replace(b"\n", b"\r\n") if form == "ascii" else body
+    (tmp_path / "a.ply").write_bytes((header + end).replace(b"\n", b"\r\n") + body)
+    assert np.allclose(read_cloud(tmp_path / "a.ply"), np.c_[CLOUD[:, :3], BYTES[:, 3:] / 255], atol=1e-6)
 
 
 @pytest.mark.parametrize("content", PLY, ids=list(PLY.values()))
@@ -143,9 +154,17 @@ def test_other_files_are_refused(tmp_path: Path):
 
     assert text(tmp_path / "a.jpg") == '"a.jpg" is no cloud of points by its name: allowed are .npz, .obj, .ply.'
     assert text(tmp_path / "a.obj") == '"a.obj" cannot be read: no such file or directory.'
-    assert text(tmp_path / "a.npz") == '"a.npz" cannot be read: no such file or directory.'
+    assert text(tmp_path / "a.npz") == '"a.npz" cannot be read: no such file or directory. Make it again.'
+    damaged = '"a.npz" cannot be read: it is no NumPy archive, or a damaged one. Make it again.'
     (tmp_path / "a.npz").write_bytes(b"no archive")
-    assert text(tmp_path / "a.npz") == '"a.npz" cannot be read: it is no numpy archive.'
+    assert text(tmp_path / "a.npz") == damaged
+    np.save(tmp_path / "a.npy", CLOUD)
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    assert text(tmp_path / "a.npz") == '"a.npz" cannot be read: it is a single NumPy array. Write it with numpy.savez.'
+    np.savez(tmp_path / "d.npz", xyz=CLOUD[:, :3].astype(str), rgb=CLOUD[:, 3:])
+    assert text(tmp_path / "d.npz") == '"d.npz" has xyz of type <U32: coordinates and colours must be numbers.'
+    np.savez(tmp_path / "e.npz", xyz=CLOUD[:, :3].astype(float) * 1e300, rgb=CLOUD[:, 3:])
+    assert text(tmp_path / "e.npz") == '"e.npz" has 2 of 3 points that are not finite: make the file again.'
     np.savez(tmp_path / "b.npz", points=CLOUD)
     assert text(tmp_path / "b.npz") == '"b.npz" has no array "xyz": a cloud has xyz (N, 3) and rgb (N, 3).'
     np.savez(tmp_path / "c.npz", xyz=CLOUD[:, :3], rgb=CLOUD[:2, 3:])
@@ -160,6 +179,30 @@ def test_other_files_are_refused(tmp_path: Path):
     assert text(tmp_path / "c.h5" / "0").startswith('"c.h5/0" has an array of shape (3, 4): ')
 
 
+@pytest.mark.parametrize("form", ["npz", "packed", "ply", "obj", "off"])
+def test_no_wrong_byte_is_a_traceback(tmp_path: Path, form: str):
+    """Each byte of a file turned over, and each end cut off: it is read, or refused in words."""
+    path = tmp_path / f"a.{'npz' if form == 'packed' else form}"
+    if path.suffix == ".npz":
+        (np.savez if form == "npz" else np.savez_compressed)(path, xyz=CLOUD[:, :3], rgb=CLOUD[:, 3:])
+    elif form == "ply":
+        path.write_bytes(ply("binary_little_endian", [*XYZ, *RGB], BYTES))
+    else:
+        path.write_text("".join(f"v {x} {y} {z} {r} {g} {b}\n" for x, y, z, r, g, b in CLOUD) if form == "obj" else CUBE)
+    content, refused = path.read_bytes(), 0
+    read = (lambda path: read_surface(path, 10)) if form == "off" else read_cloud
+    for at in range(len(content)):
+        turned = content[:at] + bytes([content[at] ^ (0x10 if form in ("obj", "off") else 0xFF)]) + content[at + 1 :]
+        for wrong in (turned, content[:at]):
+            path.write_bytes(wrong)
+            try:
+                assert np.isfinite(read(path)).all()
+            except DataError as error:
+                assert "\n" not in str(error)
+                refused += 1
+    assert refused > len(content) / 2
+
+
 def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     with pytest.raises(MissingDependencyError, match=r"h5py, which is not installed. Try: pip install 'passerby\[cuhk03\]'"):
@@ -170,7 +213,12 @@ MESHES = {
     "FOO\n": "is no mesh that can be read",
     "OFF\n3 1 0\n0 0 0\n": "is no mesh that can be read",
     "OFF\n3 0 0\n0 0 0\n0 1 0\n1 0 0\n": "has 3 vertices and 0 triangles: no surface to take points of.",
-    "OFF\n3 1 0\n0 0 0\n0 1 0\n1 0 0\n3 0 1 3\n": "or faces of vertices that are not there.",
+    "OFF\n3 1 0\n0 0 0\n0 1 0\n1 0 0\n3 0 1 3\n": "has faces of vertices that are not there: it has 3 vertices.",
+    "OFF\n3 1 0\n0 0 0\n0 1 0\n1 0 0\n3 0 1 99999999999999999999\n": "has faces of vertices that are not there",
+    "OFF\n3 1 0\n0 0 0\n0 1 0\n1 0 0\n3 0 1\n": "is no mesh that can be read",
+    "OFF\n3 1 0\n0 0\n0 1\n1 0\n3 0 1 2\n": "is no mesh that can be read",
+    "OFF\n-3 1 0\n0 0 0\n0 1 0\n1 0 0\n3 0 1 2\n": "is no mesh that can be read",
+    "OFF\n3 1 0\n0 0 0\n0 nan 0\n1 0 0\n3 0 1 2\n": "has vertices that are not finite: make the file again.",
     "OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n": "has no area: all its triangles are degenerate.",
 }
 

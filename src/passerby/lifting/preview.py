@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from passerby.files import replacing
-from passerby.points.files import read_cloud
+from passerby.points.files import read_archive, read_cloud
 
 __all__ = ["turntable", "write_sheet"]
 
@@ -71,5 +71,5 @@ def _surface(path: Path) -> int | None:
     """How many points are the person's: .npz files say so."""
     if path.suffix != ".npz":
         return None
-    with np.load(path) as content:
-        return int(content["surface"]) if "surface" in content else None
+    found = read_archive(path, ("surface",))
+    return int(found["surface"]) if "surface" in found else None

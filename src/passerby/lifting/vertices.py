@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from passerby.errors import DataError, UsageError, listing
 from passerby.lifting.lifter import Crop, Lifted, Refused
 from passerby.lifting.masks import beside
 from passerby.lifting.projection import PinholeCamera, Projection, WeakCamera
+from passerby.points.files import read_archive
 
 __all__ = ["VerticesLifter", "read_body"]
 
@@ -59,19 +59,15 @@ def read_body(path: Path, width: int, height: int) -> Lifted:
     Raises:
         DataError: it is no such file.
     """
-    try:
-        with np.load(path) as content:
-            arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        raise DataError(f'"{shown(path)}" cannot be read as a NumPy archive: make it again.') from None
+    arrays = read_archive(path)
     vertices = _array(arrays, "vertices", path, (-1, 3)).astype(np.float64)
     if len(vertices) < 3 or not np.isfinite(vertices).all():
         raise DataError(f'"{shown(path)}" has {len(vertices)} vertices, or some that are not finite: a body has thousands.')
-    faces = _array(arrays, "faces", path, (-1, 3)).astype(np.int32) if "faces" in arrays else None
-    if faces is not None and (not len(faces) or faces.min() < 0 or faces.max() >= len(vertices)):
+    faces = _array(arrays, "faces", path, (-1, 3)) if "faces" in arrays else None
+    if faces is not None and not (len(faces) and faces.min() >= 0 and faces.max() < len(vertices)):  # NaN is neither
         raise DataError(f'"{shown(path)}" has faces of vertices that are not there: its {len(vertices)} vertices count from 0.')
     mask = _array(arrays, "mask", path, (height, width)) > 0 if "mask" in arrays else None
-    return Lifted(vertices, _camera(arrays, path, width, height), faces, mask)
+    return Lifted(vertices, _camera(arrays, path, width, height), None if faces is None else faces.astype(np.int32), mask)
 
 
 def _camera(arrays: Mapping[str, np.ndarray], path: Path, width: int, height: int) -> Projection:
@@ -89,6 +85,8 @@ def _camera(arrays: Mapping[str, np.ndarray], path: Path, width: int, height: in
     centre = _array(arrays, "centre", path, (2,)) if "centre" in arrays else np.array([width / 2, height / 2])
     if not (np.isfinite([focal, x, y, z]).all() and focal > 0 and z > 0):
         raise DataError(f'"{shown(path)}" has a focal length of {focal:g} px and the pelvis {z:g} m away: both must be above 0.')
+    if not np.isfinite(centre).all():
+        raise DataError(f'"{shown(path)}" has its principal point at {centre.tolist()}: "centre" must be two numbers of pixels.')
     return PinholeCamera(focal, float(centre[0]), float(centre[1]), (x, y, z))
 
 

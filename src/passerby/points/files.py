@@ -6,8 +6,13 @@ The .obj files of people hold one face only: common mesh libraries, which keep t
 from __future__ import annotations
 
 import os
+import re
+import struct
+import tokenize
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections import Counter
+from collections.abc import Callable, Container
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,11 +22,17 @@ from passerby.datasets.hdf5 import hdf5_array
 from passerby.datasets.walking import shown
 from passerby.errors import DataError, listing
 
-__all__ = ["CLOUD_SUFFIXES", "HDF5_SUFFIX", "read_bytes", "read_cloud"]
+__all__ = ["CLOUD_SUFFIXES", "HDF5_SUFFIX", "read_archive", "read_bytes", "read_cloud"]
 
 CLOUD_SUFFIXES = frozenset({".obj", ".ply", ".npz"})
 HDF5_SUFFIX = ".h5"
 _GREY = 0.5
+_END = re.compile(rb"^end_header[ \t]*\r?\n", re.MULTILINE)
+_DAMAGED = (
+    ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError, RuntimeError,
+    MemoryError, OverflowError,
+)  # fmt: skip
+"""What NumPy and zipfile raise at an archive with a few wrong bytes."""
 _PLY_TYPES = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4", "double": "f8",
     "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4", "float32": "f4", "float64": "f8",
@@ -65,7 +76,10 @@ def _checked(values: np.ndarray, path: Path, colours: bool) -> np.ndarray:
                 f'"{shown(path)}" has no colours: x y z r g b are needed for each point, or a network with inputs xyz.'
             )
         values = np.concatenate([values, np.full_like(values, _GREY)], 1)
-    values = np.ascontiguousarray(values, np.float32)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f'"{shown(path)}" has values of type {values.dtype}: coordinates and colours must be numbers.')
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is counted below
+        values = np.ascontiguousarray(values, np.float32)
     wrong = int((~np.isfinite(values)).any(1).sum())
     if wrong:
         raise DataError(f'"{shown(path)}" has {wrong} of {len(values)} points that are not finite: make the file again.')
@@ -90,6 +104,30 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
+def read_archive(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file.
+
+    Args:
+        path: of the file.
+        names: read these only, where they are there; None: all.
+
+    Raises:
+        DataError: it cannot be read, or is no .npz file that is whole.
+    """
+    try:
+        with path.open("rb") as raw:  # NumPy does not close a damaged file that it opened
+            content = np.load(raw)
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                raise DataError(f'"{shown(path)}" cannot be read: it is a single NumPy array. Write it with numpy.savez.')
+            with content:
+                return {name: content[name] for name in content.files if names is None or name in names}
+    except OSError as error:
+        reason = (error.strerror or "it is damaged").lower()
+        raise DataError(f'"{shown(path)}" cannot be read: {reason}. Make it again.') from None
+    except _DAMAGED:
+        raise DataError(f'"{shown(path)}" cannot be read: it is no NumPy archive, or a damaged one. Make it again.') from None
+
+
 def _read_obj(path: Path) -> np.ndarray:
     rows = [line.split()[1:] for line in read_bytes(path).splitlines() if line.startswith(b"v ")]
     widths = {len(row) for row in rows}
@@ -110,18 +148,26 @@ def _numbers(rows: list[list[bytes]], path: Path) -> np.ndarray:
 
 def _read_ply(path: Path) -> np.ndarray:
     content = read_bytes(path)
-    header, end, body = content.partition(b"end_header\n")
+    end = _END.search(content)
     if not content.startswith(b"ply") or not end:
         raise DataError(f'"{shown(path)}" is no PLY file: it has no header that begins with ply and ends with end_header.')
-    form, count, names, dtype = _ply_header(header.decode("ascii", "replace"), path)
+    form, count, names, dtype = _ply_header(content[: end.start()].decode("ascii", "replace"), path)
+    body = content[end.end() :]
     if form == "ascii":
-        table = _numbers([line.split()[: len(names)] for line in body.splitlines()[:count]], path) if count else np.zeros((0, 6))
+        rows = [line.split()[: len(names)] for line in body.splitlines()[:count]]
+        short = len(rows) < count
+        fewer = next((row for row in rows if len(row) < len(names)), None)
+        if fewer is not None:
+            raise DataError(
+                f'"{shown(path)}" has a point of {len(fewer)} numbers where its header has {len(names)} columns: make it again.'
+            )
+        table = _numbers(rows, path) if rows else np.zeros((0, len(names)))
         columns = dict(zip(names, table.T, strict=True))
-        short = len(table) < count
     else:
         short = len(body) < count * dtype.itemsize
         table = np.frombuffer(body, dtype, 0 if short else count)
-        columns = {name: table[name].astype(np.float64) for name in names}
+        with np.errstate(invalid="ignore"):  # some bit patterns are NaN that trap; NaN is counted when all is read
+            columns = {name: table[name].astype(np.float64) for name in names}
     if short:
         raise DataError(f'"{shown(path)}" is cut off: its header promises {count} points. Copy it again.')
     bytewise = 255.0 if all(dtype[name] == np.uint8 for name in ("red", "green", "blue") if name in names) else 1.0
@@ -138,7 +184,7 @@ def _ply_header(text: str, path: Path) -> tuple[str, int, list[str], np.dtype]:
         match words:
             case ["format", ("ascii" | "binary_little_endian" | "binary_big_endian") as form, *_]:
                 pass
-            case ["element", "vertex", number] if not element and number.isdigit():
+            case ["element", "vertex", number] if not element and number.isdecimal() and len(number) < 19:
                 element, count = "vertex", int(number)
             case ["element", other, _]:
                 element = other
@@ -153,16 +199,15 @@ def _ply_header(text: str, path: Path) -> tuple[str, int, list[str], np.dtype]:
                 pass
     if not form or not names:
         raise DataError(f'"{shown(path)}" is no PLY file of points: its header names no format or no vertex.')
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise DataError(f'"{shown(path)}" has the column "{shown(twice[0])}" twice: each may be there once.')
     return form, count, names, np.dtype(list(zip(names, types, strict=True)))
 
 
 def _read_npz(path: Path) -> np.ndarray:
-    try:
-        with np.load(path) as content:
-            arrays = {name: content[name] for name in ("xyz", "rgb") if name in content}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no NumPy archive"
-        raise DataError(f'"{shown(path)}" cannot be read: {reason.lower()}.') from None
+    found = read_archive(path, ("xyz", "rgb"))
+    arrays = {name: found[name] for name in ("xyz", "rgb") if name in found}
     if "xyz" not in arrays:
         raise DataError(f'"{shown(path)}" has no array "xyz": a cloud has xyz (N, 3) and rgb (N, 3).')
     if any(array.ndim != 2 or array.shape[1] != 3 or len(array) != len(arrays["xyz"]) for array in arrays.values()):
@@ -170,12 +215,15 @@ def _read_npz(path: Path) -> np.ndarray:
         raise DataError(f'"{shown(path)}" has {shapes}: a cloud has xyz (N, 3) and rgb (N, 3).')
     if "rgb" in arrays and arrays["rgb"].dtype == np.uint8:
         arrays["rgb"] = arrays["rgb"] / np.float32(255)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise DataError(f'"{shown(path)}" has {name} of type {array.dtype}: coordinates and colours must be numbers.')
     return np.concatenate(list(arrays.values()), 1)
 
 
 def _read_hdf5(path: Path) -> np.ndarray:
     rows = _hdf5(path.parent)
-    if not path.name.isdigit() or int(path.name) >= len(rows):
+    if not path.name.isdecimal() or int(path.name) >= len(rows):
         raise DataError(f'"{shown(path.parent)}" has rows 0 to {len(rows) - 1}: there is no row "{shown(path.name)}".')
     return rows[int(path.name)]
 

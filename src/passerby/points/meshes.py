@@ -28,20 +28,23 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     lines = read_bytes(path).splitlines()
     try:
         vertices, faces = _off(lines) if path.suffix.lower() == ".off" else _obj(lines)
+        if any(len(row) != 3 for row in vertices):
+            raise ValueError
         vertices = np.array(vertices, np.float64).reshape(-1, 3)
     except (ValueError, IndexError):
         raise DataError(
             f'"{shown(path)}" is no mesh that can be read: vertices have three numbers, faces name vertices.'
         ) from None
+    if any(not 0 <= i < len(vertices) for face in faces for i in face):
+        raise DataError(f'"{shown(path)}" has faces of vertices that are not there: it has {len(vertices)} vertices.')
     triangles = [(face[0], a, b) for face in faces for a, b in pairwise(face[1:])]
     if not len(vertices) or not triangles:
         raise DataError(
             f'"{shown(path)}" has {len(vertices)} vertices and {len(triangles)} triangles: no surface to take points of.'
         )
-    index = np.array(triangles, np.int64)
-    if not np.isfinite(vertices).all() or index.min() < 0 or index.max() >= len(vertices):
-        raise DataError(f'"{shown(path)}" has vertices that are not finite, or faces of vertices that are not there.')
-    return vertices, index
+    if not np.isfinite(vertices).all():
+        raise DataError(f'"{shown(path)}" has vertices that are not finite: make the file again.')
+    return vertices, np.array(triangles, np.int64)
 
 
 def _off(lines: list[bytes]) -> tuple[list[list[bytes]], list[list[int]]]:
@@ -52,9 +55,12 @@ def _off(lines: list[bytes]) -> tuple[list[list[bytes]], list[list[int]]]:
     counts = [first, *words[0][1:]] if first else words[0][1:] or words[1]
     rest = words[1:] if first or len(words[0]) > 1 else words[2:]
     vertices, faces = int(counts[0]), int(counts[1])
-    if len(rest) < vertices + faces:
+    if min(vertices, faces) < 0 or len(rest) < vertices + faces:
         raise ValueError
-    found = [[int(word) for word in row[1 : 1 + int(row[0])]] for row in rest[vertices : vertices + faces]]
+    rows = rest[vertices : vertices + faces]
+    if any(not 0 <= int(row[0]) < len(row) for row in rows):
+        raise ValueError
+    found = [[int(word) for word in row[1 : 1 + int(row[0])]] for row in rows]
     return [row[:3] for row in rest[:vertices]], found
 
 
