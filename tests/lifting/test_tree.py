@@ -110,6 +110,12 @@ def test_what_fails_is_listed_with_its_reason_and_tried_again(market: Path, tmp_
     rows = failures(out)
     assert [row[:2] for row in rows] == [["0002_c2s1_000452_01.jpg", "wrong file"], ["0007_c3s1_000001_01.jpg", "no vertices"]]
     assert "a camera is needed" in rows[0][2]
+    bent = (bodies / "0002_c1s1_000451_03.npz").read_bytes()
+    (bodies / "0002_c2s1_000452_01.npz").write_bytes(bent[:40] + b"\xff" + bent[41:-30])
+    np.save(bodies / "x.npy", BALL)
+    (bodies / "x.npy").rename(bodies / "0007_c3s1_000001_01.npz")
+    report = lift_folder(market / "bounding_box_train", out, settings, dataset="images")
+    assert (report.kept, report.reasons) == (1, {"wrong file": 2})
     for name in ("0002_c2s1_000452_01", "0007_c3s1_000001_01"):
         np.savez(bodies / f"{name}.npz", **whole)
     report = lift_folder(market / "bounding_box_train", out, settings, dataset="images")
@@ -122,7 +128,47 @@ def test_a_look_takes_images_from_all_over(market: Path, tmp_path: Path):
     assert {path.parent.parent.name for path in (tmp_path / "out").rglob("*.npz")} == {"gallery", "query", "train_all"}
 
 
-def test_names_without_a_camera_get_one(tmp_path: Path):
+def test_a_folder_takes_the_images_of_one_data_set(market: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    lift_folder(market / "query", out, TEMPLATE, limit=1)
+    with pytest.raises(DataError) as raised:
+        lift_folder(market / "bounding_box_test", out, TEMPLATE)
+    assert str(raised.value) == (
+        f'"{out}" holds clouds of other images (images, 1 in all) than these (images, 3 in all): give a new folder, or the '
+        "images that it was made of."
+    )
+    moved = shutil.copytree(market / "query", tmp_path / "elsewhere")
+    assert lift_folder(moved, out, TEMPLATE).kept == 1
+    mark = out / "lift.json"
+    content = json.loads(mark.read_text())
+    assert content["source"]["dataset"] == "images" and content["source"]["images"] == 1
+    mark.write_text(json.dumps({key: value for key, value in content.items() if key != "source"}))
+    assert lift_folder(market / "query", out, TEMPLATE).kept == 1  # made before the source was written
+
+
+def test_a_limit_is_lifted_where_the_whole_follows(market: Path, tmp_path: Path):
+    lift_folder(market, tmp_path / "out", TEMPLATE, dataset="market-style", limit=2)
+    report = lift_folder(market, tmp_path / "out", TEMPLATE, dataset="market-style")
+    assert (report.made, report.kept) == (5, 2)
+
+
+def test_names_without_a_camera_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A frame of a video is named by its place in it; the reader knows the rest."""
+    from passerby.records import Record, ReidData, Split
+
+    records = [Record(tmp_path / f"cam{camid}" / f"{pid:04d}.jpg", pid, camid, "x") for pid in (3, 8) for camid in (0, 4)]
+    monkeypatch.setattr(tree, "_located", lambda source, dataset: (tree.DATASETS["prid2011"], source))
+    monkeypatch.setattr(tree, "read", lambda name, root: ReidData("x", train=Split(tuple(records))))
+    _, tasks = plan(tmp_path)
+    assert [(task.name, task.target) for task in tasks] == [
+        ("cam0/0003.jpg", "train_all/0003/0003_c1s1_000000_01.jpg"),
+        ("cam4/0003.jpg", "train_all/0003/0003_c5s1_000000_01.jpg"),
+        ("cam0/0008.jpg", "train_all/0008/0008_c1s1_000000_01.jpg"),
+        ("cam4/0008.jpg", "train_all/0008/0008_c5s1_000000_01.jpg"),
+    ]
+
+
+def test_a_data_set_of_several_splits_is_refused(tmp_path: Path):
     root = tmp_path / "VIPeR"
     for camera in ("cam_a", "cam_b"):
         (root / camera).mkdir(parents=True)

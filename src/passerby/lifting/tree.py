@@ -8,6 +8,7 @@ The tree is what the readers of clouds know: ``train_all`` (or ``train`` and ``v
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import multiprocessing
@@ -116,12 +117,18 @@ def plan(source: Path, dataset: str = "") -> tuple[str, list[Task]]:
     Raises:
         DataError: no image, no such folder, or the data set does not fit its layout.
     """
+    layout, tasks = _planned(source, dataset)
+    return ("" if layout is None else "clouds"), tasks
+
+
+def _planned(source: Path, dataset: str) -> tuple[Layout | None, list[Task]]:
+    """The layout, None for a plain folder, and what is lifted."""
     layout, root = (None, source) if dataset == "images" else _located(source, dataset)
     if layout is None:
         paths = images_below(source) if source.is_dir() else []
         if not paths:
             raise DataError(f'"{shown(source)}" holds no image: give a data set, or a folder with images in it or below it.')
-        return "", [Task(path, _below(path, source), _below(path, source)) for path in paths]
+        return None, [Task(path, _below(path, source), _below(path, source)) for path in paths]
     placed, _ = place_as_market(read(layout.name, root))
     if not placed:
         raise DataError(
@@ -138,7 +145,7 @@ def plan(source: Path, dataset: str = "") -> tuple[str, list[Task]]:
         )
         for one in placed
     ]
-    return "clouds", sorted(tasks, key=lambda task: task.target)
+    return layout, sorted(tasks, key=lambda task: task.target)
 
 
 def _located(source: Path, dataset: str) -> tuple[Layout | None, Path]:
@@ -184,10 +191,11 @@ def lift_folder(
     if workers < 1 or (limit is not None and limit < 1):
         raise UsageError(f"{workers} workers and {limit} images: both must be at least 1.")
     lifter = open_lifter(settings.lifter, settings.options)  # what is wrong with it is said before work starts
-    name, tasks = plan(source, dataset)
+    layout, tasks = _planned(source, dataset)
+    whole = _fingerprint(layout, tasks)
     if limit is not None and limit < len(tasks):
         tasks = [tasks[at] for at in np.linspace(0, len(tasks) - 1, limit).round().astype(int)]
-    _claim(out, settings)
+    _claim(out, settings, whole)
     missing = {path.as_posix() for path in absent([_cloud(out, task, settings) for task in tasks])}
     todo = [task for task in tasks if _cloud(out, task, settings).as_posix() in missing]
     failures: list[tuple[str, str, str]] = []
@@ -201,7 +209,7 @@ def lift_folder(
         _write_failures(out / FAILURES, failures)
     return LiftReport(
         out=out,
-        dataset=name,
+        dataset="" if layout is None else "clouds",
         images=len(tasks),
         made=len(todo) - len(failures),
         kept=len(tasks) - len(todo),
@@ -210,8 +218,18 @@ def lift_folder(
     )
 
 
-def _claim(out: Path, settings: LiftSettings) -> None:
-    """Make sure that `out` is ours and of these settings."""
+def _fingerprint(layout: Layout | None, tasks: Sequence[Task]) -> dict[str, Any]:
+    """Which images a folder is made of: their data set and a hash of their names, wherever they lie."""
+    names = "\n".join(sorted(task.name for task in tasks))
+    return {
+        "dataset": "images" if layout is None else layout.name,
+        "images": len(tasks),
+        "names_sha256": hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest(),
+    }
+
+
+def _claim(out: Path, settings: LiftSettings, source: dict[str, Any]) -> None:
+    """Make sure that `out` is ours, of these settings and of these images."""
     mark = out / SETTINGS
     content = {"format": "passerby lift 1", **settings.as_json()}
     if mark.is_file():
@@ -221,6 +239,14 @@ def _claim(out: Path, settings: LiftSettings) -> None:
             raise DataError(
                 f'"{shown(mark)}" is damaged: delete it if the clouds beside it are to be kept as they are.'
             ) from None
+        theirs = found.pop("source", source) if isinstance(found, dict) else source  # earlier versions did not write it
+        theirs = theirs if isinstance(theirs, dict) and theirs.keys() == source.keys() else dict.fromkeys(source, "unknown")
+        if found == content and theirs != source:
+            was, these = (f"{one['dataset']}, {one['images']} in all" for one in (theirs, source))
+            raise DataError(
+                f'"{shown(out)}" holds clouds of other images ({was}) than these ({these}): give a new folder, or the images '
+                "that it was made of."
+            )
         if found != content:
             other = [key for key in content if not isinstance(found, dict) or found.get(key) != content[key]]
             raise DataError(
@@ -229,7 +255,7 @@ def _claim(out: Path, settings: LiftSettings) -> None:
         return
     if out.is_dir() and any(out.iterdir()):
         raise DataError(f'"{shown(out)}" holds other things, no {SETTINGS}: give a new or empty folder.')
-    write_json(mark, content)
+    write_json(mark, {**content, "source": source})
 
 
 def _cloud(out: Path, task: Task, settings: LiftSettings) -> Path:
