@@ -6,9 +6,9 @@ The clouds are drawn: a body's surface first, a background plane behind it, from
 operations: 20 nearest neighbours of every point, 768 farthest points, and balls of 0.1, 0.2 and 0.4 m around those. `loops` is
 one pass of NumPy over all points for each single point (each pick, each centre), as they are written first; it is timed on a part
 and scaled. Two floors of the neighbours select nothing: `matrix`, one matrix product a cloud into memory that is there already
-(`torch.baddbmm`), and `arithmetic`, all distances in machine code that overwrites one row in the cache (one thread, CPU). Printed
-are best times of the rounds; then one training step of OG-Net Small, its CPU time and the process's peak memory. With --device
-cuda the operations and the step run there, and the loops on the CPU.
+(`torch.baddbmm`), and `arithmetic`, all distances in machine code that overwrites one row in the cache (CPU, in as many threads,
+each with clouds of its own). Printed are best times of the rounds; then one training step of OG-Net Small, its CPU time and the
+process's peak memory. With --device cuda the operations and the step run there, and the loops on the CPU.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from passerby.machine import in_threads
 from passerby.metrics.compiled import machine_code
 from passerby.models.ognet import OGNetOptions
 from passerby.models.point_models import PointModelConfig, build_point_model
@@ -103,12 +104,12 @@ def operations(clouds: Tensor, rounds: int, device: str) -> dict[str, dict[str, 
     centres = gather(xyz, farthest_points(xyz, PICKS))
     matrix, squares = torch.empty(B, N, N, device=device), xyz.square().sum(-1)[:, None]
     floor = best(lambda: torch.baddbmm(squares, xyz, xyz.mT, alpha=-2, out=matrix), rounds, device)
-    arithmetic, columns, row = (
-        machine_code(only_distances, any_order=True),
-        xyz.cpu().mT.contiguous().numpy(),
-        np.empty(N, np.float32),
-    )
-    alone = best(lambda: arithmetic(columns, row), rounds, "cpu")
+    arithmetic, columns = machine_code(only_distances, any_order=True), xyz.cpu().mT.contiguous().numpy()
+
+    def distances(first: int, last: int) -> None:
+        arithmetic(columns[first:last], np.empty(N, np.float32))
+
+    alone = best(lambda: in_threads(distances, B, torch.get_num_threads()), rounds, "cpu")
     own = {
         "neighbours": best(lambda: k_nearest(xyz, K), rounds, device),
         "farthest points": best(lambda: farthest_points(xyz, PICKS), rounds, device),
