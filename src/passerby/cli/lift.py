@@ -30,7 +30,7 @@ class Options:
     source: Annotated[Path, tyro.conf.Positional]
     """folder of a data set that `passerby data check` knows, or any folder of images"""
     out: Path
-    """new folder, or that of an earlier call with the same options"""
+    """new folder, or that of an earlier call with the same images and options"""
     dataset: str = ""
     """data set to read it as (default: what it looks like); images: any folder of images, whose tree is kept"""
     lifter: Literal["anny", "template", "vertices"] = "anny"
@@ -41,9 +41,10 @@ class Options:
     masks: Path | None = None
     """for --lifter template: folder with a .png mask a crop"""
     tilt_deg: float = 15.0
-    """how far the cameras look down on people, degrees; a single crop hardly shows it"""
+    """for --lifter anny and template: how far the cameras look down on people, degrees; a single crop hardly shows it"""
     two_people: Literal["refuse", "lift"] = "refuse"
-    """a crop with two people side by side is refused, or the one who is found is lifted, in a third of the network's time"""
+    """for --lifter anny: a crop with two people side by side is refused, or the one who is found is lifted, without the look for
+    a second, which is a third to half of the network's time"""
     points: Literal["surface", "vertices"] = "surface"
     """surface: a point each pixel of the person; vertices: the body's visible vertices, as published, with fewer points"""
     height: int = 128

@@ -47,7 +47,7 @@ class AnnyLifter:
     Args:
         settings: of the fit.
         limits: when a crop is refused.
-        second: look for a second person, which doubles the work and more.
+        second: look for a second person, in one or two more passes of the network beside the two that are needed anyway.
         threads: of the network and of torch.
 
     Raises:
