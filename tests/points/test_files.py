@@ -1,5 +1,6 @@
 """Readers of clouds and meshes: what they read is what was written, and every damaged file says what is wrong with it."""
 
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -161,6 +162,9 @@ def test_other_files_are_refused(tmp_path: Path):
     np.save(tmp_path / "a.npy", CLOUD)
     (tmp_path / "a.npy").rename(tmp_path / "a.npz")
     assert text(tmp_path / "a.npz") == '"a.npz" cannot be read: it is a single NumPy array. Write it with numpy.savez.'
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("xyz.npy", b"no array")
+    assert text(tmp_path / "a.npz") == damaged
     np.savez(tmp_path / "d.npz", xyz=CLOUD[:, :3].astype(str), rgb=CLOUD[:, 3:])
     assert text(tmp_path / "d.npz") == '"d.npz" has xyz of type <U32: coordinates and colours must be numbers.'
     np.savez(tmp_path / "e.npz", xyz=CLOUD[:, :3].astype(float) * 1e300, rgb=CLOUD[:, 3:])

@@ -120,7 +120,10 @@ def read_archive(path: Path, names: Container[str] | None = None) -> dict[str, n
             if not isinstance(content, np.lib.npyio.NpzFile):
                 raise DataError(f'"{shown(path)}" cannot be read: it is a single NumPy array. Write it with numpy.savez.')
             with content:
-                return {name: content[name] for name in content.files if names is None or name in names}
+                arrays = {name: content[name] for name in content.files if names is None or name in names}
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError  # NumPy gives what is no array as bytes
+            return arrays
     except OSError as error:
         reason = (error.strerror or "it is damaged").lower()
         raise DataError(f'"{shown(path)}" cannot be read: {reason}. Make it again.') from None
