@@ -258,6 +258,26 @@ def test_tuples_of_batches_are_moved_to_the_device(tmp_path):
     assert seen == [("meta", "meta")] * 3
 
 
+@pytest.mark.parametrize(
+    ("batch", "count"),
+    [
+        ({"inputs": torch.zeros(3, 2), "labels": torch.zeros(3)}, 3),
+        ((torch.zeros(3, 2), torch.zeros(3)), 3),  # images and labels: one batch
+        (({"inputs": torch.zeros(3, 2)}, {"inputs": torch.zeros(5, 2)}), 8),  # two batches beside each other
+        (({"inputs": torch.zeros(3, 2)}, ({"inputs": torch.zeros(5, 2)}, [torch.zeros(4)])), 12),
+        ("no tensor", 0),
+    ],
+)
+def test_all_images_of_a_joint_batch_count_for_the_speed(tmp_path, batch, count):
+    class Same(Sized):
+        def epoch(self, number, start=0):
+            return [batch] * len(self)
+
+    history = fit(lambda batch: {"loss": 1.0}, Same(4, 4), epochs=1, run_dir=tmp_path, state={}, tensorboard=False, quiet=True)
+    line = history.epochs[0]
+    assert line["images_per_s"] * line["seconds"] == pytest.approx(4 * count)
+
+
 def test_it_says_what_happens_unless_it_is_quiet(toy, tmp_path, capfd):
     toy.Run().fit(tmp_path, epochs=1, quiet=False, tensorboard=True)
     lines = capfd.readouterr().err.splitlines()

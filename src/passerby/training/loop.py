@@ -260,8 +260,7 @@ class _Run:
         self.clock.step += 1
         for name, value in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
-        first = next(iter(batch_tensors(batch).values()), None)
-        self.images += (len(first) if first is not None else 0) * world().size
+        self.images += _images(batch) * world().size
         if self.writer is not None and self.clock.step % self.log_every == 0:
             self.writer.write("step", self.clock.step, self.clock.epoch + 1, {**terms, **self._rates()})
         now = time.monotonic()
@@ -340,6 +339,14 @@ class _Run:
 
 def _told(shape: Mapping[str, int]) -> str:
     return ", ".join(f"{value} {name}" for name, value in shape.items())
+
+
+def _images(batch: Any) -> int:
+    """How many a batch has; a batch of several, as a joined loader makes them, has those of all."""
+    if type(batch) in (list, tuple) and not any(isinstance(part, torch.Tensor) for part in batch):
+        return sum(map(_images, batch))
+    first = next(iter(batch_tensors(batch).values()), None)
+    return 0 if first is None else len(first)
 
 
 def _moved(batch: Any, device: torch.device) -> Any:
