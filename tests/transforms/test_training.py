@@ -41,17 +41,20 @@ def test_flip():
     assert 110 < sum(mirrored) < 190
 
 
+HOW = {"zeros": {}, "grey": {"constant_values": 127}, "edge": {"mode": "edge"}}
+
+
 def windows(picture, pad, mode, flip):
     """(bytes of a window of the padded picture) -> its place."""
     whole = np.asarray(picture)
-    padded = np.pad(whole, ((pad, pad), (pad, pad), (0, 0)), **({} if mode == "zeros" else {"mode": "edge"}))
+    padded = np.pad(whole, ((pad, pad), (pad, pad), (0, 0)), **HOW[mode])
     height, width = whole.shape[:2]
     places = itertools.product(range(2 * pad + 1), repeat=2)
     cut = (((top, left), padded[top : top + height, left : left + width]) for top, left in places)
     return {np.ascontiguousarray(w[:, ::-1] if flip else w).tobytes(): place for place, w in cut}
 
 
-@pytest.mark.parametrize("mode", ["zeros", "edge"])
+@pytest.mark.parametrize("mode", ["zeros", "grey", "edge"])
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_pad_and_crop_gives_every_window_of_the_padded_picture(mode, flip):
     """Against the padded picture itself; padding 2 has 25 windows, all of which occur."""
@@ -70,6 +73,14 @@ def test_padding_by_nearly_the_whole_input(mode):
     transform = replace(PLAIN, pad_px=11, pad_mode=mode)
     places = np.array([known[pixels_of(transform, picture, seed).tobytes()] for seed in range(200)])
     assert places.min(axis=0).tolist() == [0, 0] and places.max(axis=0).tolist() == [22, 22]
+
+
+def test_an_erased_rectangle_takes_the_area_that_is_asked_for():
+    picture = make_picture((33, 70))
+    for most in (0.05, 0.4):
+        transform = replace(PLAIN, random_erasing=1.0, erased_area=most)
+        shares = [(pixels_of(transform, picture, n) == PREPROCESS.mean_colour).all(axis=2).mean() for n in range(200)]
+        assert 0.8 * most < max(shares) < 1.3 * most  # sides are rounded to pixels
 
 
 def test_erased_and_grey_parts():
@@ -138,7 +149,9 @@ def test_the_picture_itself_is_not_changed():
         ({"grayscale_patch": float("nan")}, "grayscale_patch is nan: it is a probability, from 0 to 1."),
         ({"pad_px": -1}, "pad_px is -1: give 0 or more, and less than the sides of the input, (24, 12)."),
         ({"pad_px": 12}, "pad_px is 12: give 0 or more, and less than the sides of the input, (24, 12)."),
-        ({"pad_mode": "zero"}, 'no pad_mode "zero". Did you mean "zeros"? Allowed: zeros, edge.'),
+        ({"pad_mode": "zero"}, 'no pad_mode "zero". Did you mean "zeros"? Allowed: zeros, grey, edge.'),
+        ({"erased_area": 0.02}, "erased_area is 0.02: a share of the image, above 0.02 and at most 1."),
+        ({"erased_area": 1.1}, "erased_area is 1.1: a share of the image, above 0.02 and at most 1."),
         ({"auto_augment": "randaug"}, 'no auto_augment "randaug". Did you mean "randaugment"? Allowed: off, randaugment, reid.'),
         (
             {"color_jitter": (0.1, 0.1, 0.1, 0.6)},

@@ -67,7 +67,7 @@ def settings_in_words(transform: TrainTransforms) -> str:
     said = [f"{preprocess.size[0]}x{preprocess.size[1]} px, {preprocess.interpolation}"]
     for field in fields(transform):
         value = getattr(transform, field.name)
-        if field.name in ("preprocess", "pad_mode") or value in (0, 0.0, "off") or value == (0.0, 0.0, 0.0, 0.0):
+        if field.name in ("preprocess", "pad_mode", "erased_area") or value in (0, 0.0, "off") or value == (0.0, 0.0, 0.0, 0.0):
             continue
         shown = ", ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
         said.append(f"{field.name.replace('_', ' ')} {shown}")

@@ -22,7 +22,8 @@ from passerby.transforms.preprocess import Preprocess, as_image_tensor, resize
 __all__ = ["AUTO_AUGMENT", "PAD_MODES", "TrainTransforms"]
 
 AUTO_AUGMENT = ("off", "randaugment", "reid")
-PAD_MODES = ("zeros", "edge")
+PAD_MODES = ("zeros", "grey", "edge")
+_PAD_COLOURS = {"zeros": 0, "grey": 127, "edge": 0}
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,13 @@ class TrainTransforms:
         preprocess: the network's input.
         flip: probability of mirroring, published 0.5.
         pad_px: padding on each side before the random crop, in px of the network's input; published 10 at 256x128, 0 for PCB.
-        pad_mode: what the padding holds: ``zeros`` (black, published), or ``edge``, the pixel next to it.
+        pad_mode: what the padding holds: ``zeros`` (black, published), ``grey`` (127), or ``edge``, the pixel next to it.
         color_jitter: largest change of brightness, contrast, saturation and hue, by torchvision's ``ColorJitter``; published
             (0.1, 0.1, 0.1, 0).
         auto_augment: ``off``; ``randaugment``, torchvision's, 2 operations of magnitude 9 (Cubuk et al. 2020); ``reid``, see
             `augment_by_pair`.
         random_erasing: probability of erasing a rectangle, published 0.5 among the tricks; it gets the mean colour.
+        erased_area: largest share of the image that such a rectangle takes, published 0.4; the smallest is 0.02.
         erasing_plus: probability of a rectangle and of going on to a further one, up to five.
         grayscale_patch: probability of turning a rectangle grey, published 0.2.
 
@@ -58,12 +60,15 @@ class TrainTransforms:
     random_erasing: float = 0.0
     erasing_plus: float = 0.0
     grayscale_patch: float = 0.0
+    erased_area: float = 0.4
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "color_jitter", tuple(self.color_jitter))
         for name in ("flip", "random_erasing", "erasing_plus", "grayscale_patch"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}: it is a probability, from 0 to 1.")
+        if not 0.02 < self.erased_area <= 1:
+            raise UsageError(f"erased_area is {self.erased_area}: a share of the image, above 0.02 and at most 1.")
         if not 0 <= self.pad_px < min(self.preprocess.size):
             raise UsageError(
                 f"pad_px is {self.pad_px}: give 0 or more, and less than the sides of the input, {self.preprocess.size}."
@@ -88,7 +93,7 @@ class TrainTransforms:
         resized = resize(self._changed_picture(image, generator), self.preprocess)
         pixels = self._cropped(resized, generator)
         grey_patch(pixels, self.grayscale_patch, generator)
-        erase(pixels, self.random_erasing, self.preprocess.mean_colour, generator)
+        erase(pixels, self.random_erasing, self.preprocess.mean_colour, generator, most=self.erased_area)
         erase_several(pixels, self.erasing_plus, self.preprocess.mean_colour, generator)
         return as_image_tensor(pixels)
 
@@ -116,7 +121,7 @@ class TrainTransforms:
         down, right = (int(generator.integers(2 * pad + 1)) - pad for _ in range(2)) if pad else (0, 0)
         if self.flip and generator.random() < self.flip:
             pixels = torch.from_numpy(pixels).flip(1).numpy()  # NumPy's negative strides are ten times as slow
-        result = np.zeros_like(pixels)
+        result = np.full_like(pixels, _PAD_COLOURS[self.pad_mode])
         to, source = zip(*(_overlap(n, by) for n, by in zip(pixels.shape[:2], (down, right), strict=True)), strict=True)
         result[to] = pixels[source]
         if self.pad_mode == "edge":
