@@ -206,6 +206,32 @@ def test_mixed_images_take_the_place_of_the_labelled_ones(monkeypatch: pytest.Mo
     assert torch.allclose(seen[0], torch.cat([0.25 * first + 0.75 * second, second]), atol=1e-6)
 
 
+def test_the_loss_of_mixed_images_is_that_of_the_formula(monkeypatch: pytest.MonkeyPatch):
+    """From the raw vectors, the exemplars of before, the lengths of the labelled classes' weights, and the share."""
+    monkeypatch.setattr(cail_mixup, "mixing_share", lambda *given: 0.3)
+    step, share = a_step(SMALL), 0.3
+    for seed in range(4):
+        step(a_batch(seed=seed))
+    step.clock.epoch = 1
+    source, target = a_batch(seed=9)
+    assert not torch.equal(source.indices, target.indices)
+    classifier = step.model.head.classifier  # pyright: ignore
+    with torch.no_grad():
+        classifier.weight *= torch.arange(1.0, 7.0)[:, None]  # classes of unequal length
+    old, weight, seen = step.memory.slots.clone().double(), classifier.weight.detach().clone().double(), []
+    classifier.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].detach().double()))
+    found = float(step((source, target))["mix"])
+
+    vectors, expected = seen[0], 0.0
+    assert vectors.norm(dim=1).min() > 1.5  # raw
+    for row in range(len(vectors)):
+        label = int(source.labels[row])
+        partner = (vectors[row] @ old[target.indices[row]]) * weight[label].norm()
+        log_p = torch.log_softmax(torch.cat([weight @ vectors[row], partner[None]]), dim=0)
+        expected -= float(share * log_p[label] + (1 - share) * log_p[6]) / len(vectors)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
 def test_every_parameter_has_one_owner_and_gets_a_gradient():
     for epoch in (0, 1, 3):
         step = a_step(SMALL)
