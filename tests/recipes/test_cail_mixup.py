@@ -538,7 +538,10 @@ def test_direct_transfer_needs_something_to_measure_on(colours: ReidData, crops:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"batch_size": 15}, "batch_size is 15: half of it is labelled, half unlabelled"),
+        (
+            {"batch_size": 15},
+            "batch_size is 15: half of it is labelled, half unlabelled, so it must be a multiple of 2. Nearest: 14 or 16.",
+        ),
         ({"lr": 0.0}, "lr is 0.0: it must be above 0"),
         ({"mix_alpha": 0.0}, "mix_alpha is 0.0: it must be above 0"),
         ({"threshold": 1.5}, "threshold is 1.5: allowed is 0 or more, and below 1"),
@@ -547,6 +550,12 @@ def test_direct_transfer_needs_something_to_measure_on(colours: ReidData, crops:
         ({"agnostic_weight": 0.2}, "agnostic_weight is 0.2, but it acts only with neighbours camera-agnostic"),
         ({"joint": False, "memory": "local"}, "memory is local, but it acts only with joint training"),
         ({"target_data": Path("x")}, "target_data is x, but it acts only with target"),
+        ({"batch_size": 2}, "batch_size is 2: half of it is labelled, half unlabelled, and batch norm needs two images in each"),
+        ({"lr_gamma": 0.0}, "lr_gamma is 0.0: a factor above 0 and at most 1"),
+        ({"lr_gamma": 0.5, "decay_epochs": ()}, "lr_gamma is 0.5, but it acts only with decay_epochs"),
+        ({"erased_area": 0.02}, "erased_area is 0.02: a share of the image, above 0.02 and at most 1"),
+        ({"erased_area": 0.3, "random_erasing": 0.0}, "erased_area is 0.3, but it acts only with random_erasing above 0"),
+        ({"pad_mode": "grey", "pad_px": 0}, "pad_mode is grey, but it acts only with pad_px above 0"),
     ],
 )
 def test_options_that_cannot_act_are_refused(options: dict[str, Any], text: str):
@@ -593,8 +602,10 @@ OPTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "width": (64, preprocess, {}),
     "flip": (0.0, augmentation, {}),
     "pad_px": (4, augmentation, {}),
+    "pad_mode": ("grey", augmentation, {}),
     "color_jitter": (True, augmentation, {}),
     "random_erasing": (0.3, augmentation, {}),
+    "erased_area": (0.25, augmentation, {"random_erasing": 0.5}),
     "batch_size": (16, order, {}),
     "memory_momentum": (0.2, first_step, {}),
     "neighbours": ("off", schedule, {"intra_start": 10, "inter_start": 30, "epochs": 12}),
@@ -616,6 +627,7 @@ OPTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "weight_decay": (1e-4, groups, {}),
     "epochs": (5, schedule, {}),
     "decay_epochs": ((2,), rates, {"epochs": 3}),
+    "lr_gamma": (0.5, rates, {}),
     "precision": ("bf16", first_step, {}),
     "seed": (1, order, {}),
 }
@@ -659,6 +671,8 @@ def test_presets_are_the_published_rows():
         config = merged(Config(), preset.options, name)
         assert datasets.resolve(preset.dataset) == preset.dataset and datasets.resolve(config.target) == config.target
         assert config.precision == "fp16" and config.epochs == 70 and config.batch_size == (256 if config.joint else 128)
+        assert (config.pad_mode, config.pad_px, config.erased_area, config.random_erasing) == ("grey", 10, 0.25, 0.5)
+        assert (config.decay_epochs, config.lr_gamma) == ((60,), 0.1)
         if preset.published is not None:
             assert preset.published.convention in CONVENTIONS and CONVENTIONS[preset.published.convention].ap == "trapezoid"
     figures = {name: load_preset(name).published for name in ("duke2market", "market2duke")}

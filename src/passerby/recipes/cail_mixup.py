@@ -63,6 +63,7 @@ from passerby.models.weights import load_start_weights
 from passerby.records import ReidData, Split
 from passerby.running import fingerprint, fit_to_train, logged_evaluation, save_run, write_settings
 from passerby.samplers import RepeatingSampler
+from passerby.samplers.plain import nearest_multiples
 from passerby.training import (
     Checkpoints,
     Clock,
@@ -125,10 +126,14 @@ class Config:
     """probability of mirroring"""
     pad_px: int = 10
     """padding on each side before the random crop, in px of the input; 0: no crop"""
+    pad_mode: Literal["zeros", "grey", "edge"] = "zeros"
+    """what the padding holds: zeros (black), grey (127, published), edge (the pixel next to it)"""
     color_jitter: bool = False
     """brightness, contrast and saturation by up to 0.1"""
     random_erasing: float = 0.5
     """probability of erasing a rectangle"""
+    erased_area: float = 0.4
+    """largest share of the image that the rectangle takes, above 0.02 (published 0.25)"""
 
     # -- batches
     batch_size: int = 256
@@ -182,7 +187,9 @@ class Config:
     epochs: int = 70
     """passes over the larger set"""
     decay_epochs: tuple[int, ...] = (60,)
-    """epochs after which the rates fall to a tenth"""
+    """epochs after which the rates fall"""
+    lr_gamma: float = 0.1
+    """factor of the rates at each of these epochs"""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """of the forward pass (published fp16); memory, softmaxes and losses are always in fp32"""
 
@@ -204,8 +211,11 @@ class Config:
         for name in ("lr", "backbone_lr_factor", "scale", "mix_alpha"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}: it must be above 0.")
-        if self.joint and self.batch_size % 2:
-            raise UsageError(f"batch_size is {self.batch_size}: half of it is labelled, half unlabelled; give an even number.")
+        if not 0 < self.lr_gamma <= 1:
+            raise UsageError(f"lr_gamma is {self.lr_gamma}: a factor above 0 and at most 1.")
+        if not 0.02 < self.erased_area <= 1:
+            raise UsageError(f"erased_area is {self.erased_area}: a share of the image, above 0.02 and at most 1.")
+        check_batch(self, 1)
         check_in_use(self, _ONLY_WITH)
 
 
@@ -239,7 +249,30 @@ _ONLY_WITH: dict[str, tuple[str, Callable[[Config], bool]]] = {
     **dict.fromkeys(("agnostic_weight", "agnostic_start"), ("neighbours camera-agnostic", _agnostic)),
     **dict.fromkeys(("mix_start", "mix_alpha"), ("mix in joint training", lambda config: config.joint and config.mix)),
     "target_data": ("target", lambda config: bool(config.target)),
+    "pad_mode": ("pad_px above 0", lambda config: config.pad_px > 0),
+    "erased_area": ("random_erasing above 0", lambda config: config.random_erasing > 0),
+    "lr_gamma": ("decay_epochs", lambda config: bool(config.decay_epochs)),
 }
+
+
+def check_batch(config: Config, count: int) -> None:
+    """Refuse a batch that `count` processes cannot share, or of which a batch norm would see a single image.
+
+    Raises:
+        UsageError: naming the nearest sizes that are allowed.
+    """
+    size, parts = config.batch_size, (2 if config.joint else 1) * count
+    halves = "half of it is labelled, half unlabelled" if config.joint else "all of it is labelled"
+    shared = "" if count == 1 else f", and {count} processes share {'each half' if config.joint else 'it'}"
+    if size % parts:
+        raise UsageError(
+            f"batch_size is {size}: {halves}{shared}, so it must be a multiple of {parts}. Nearest: "
+            f"{nearest_multiples(size, parts, 2 * parts)}."
+        )
+    if size < 2 * parts:
+        raise UsageError(
+            f"batch_size is {size}: {halves}{shared}, and batch norm needs two images in each share. Give {2 * parts} or more."
+        )
 
 
 class Weights(NamedTuple):
@@ -283,8 +316,10 @@ def augmentation(config: Config) -> TrainTransforms:
         preprocess=preprocess(config),
         flip=config.flip,
         pad_px=config.pad_px,
+        pad_mode=config.pad_mode,
         color_jitter=(strength, strength, strength, 0.0),
         random_erasing=config.random_erasing,
+        erased_area=config.erased_area,
     )
 
 
@@ -354,7 +389,7 @@ class AdaptationStep:
         groups = parameter_groups(model, config.lr, backbone_factor=config.backbone_lr_factor, weight_decay=config.weight_decay)
         self.optimizer = make_optimizer("sgd", groups, momentum=config.momentum, nesterov=False)
         self.ownership = check_ownership({"model": model}, {"sgd": self.optimizer})
-        self.rates = LrSchedule(self.optimizer, MultiStep(tuple(config.decay_epochs)))
+        self.rates = LrSchedule(self.optimizer, MultiStep(tuple(config.decay_epochs), config.lr_gamma))
         self.precision = Precision(config.precision, device)
         self.state: dict[str, Any] = {"model": model, "optimizer": self.optimizer, "precision": self.precision}
         if cameras is not None:
@@ -451,8 +486,9 @@ def make_loader(config: Config, source: Split, target: Split | None, here: World
     """Augmented batches of this process: of the source alone, or half source, half target, the larger one once an epoch.
 
     Raises:
-        UsageError: a batch that the processes cannot share, or fewer images than a batch.
+        UsageError: a batch that the processes cannot share (see `check_batch`), or fewer images than a batch.
     """
+    check_batch(config, here.size)
 
     def loader(split: Split, size: int, batches: int, seed: int) -> TrainLoader:
         order = RepeatingSampler(len(split), size, batches, seed=seed, rank=here.rank, world=here.size)
