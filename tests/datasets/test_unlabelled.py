@@ -1,6 +1,7 @@
 """Places without labels: folders of crops, and data sets whose labels are left out."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ from PIL import Image
 
 from passerby.datasets.registry import part_of
 from passerby.datasets.unlabelled import read_target, read_unlabelled, without_labels
-from passerby.errors import DataError, UsageError
-from passerby.records import Record, Split
+from passerby.errors import DataError, ImageError, UsageError
+from passerby.records import Split
 
 
 def write(root: Path, *names: str) -> Path:
@@ -34,10 +35,12 @@ def test_a_folder_without_cameras_is_one(tmp_path: Path):
         (("0000_000_01_0303morning_0015_0.jpg", "0000_001_15_0303noon_0015_0.jpg"), [0, 14]),
         (("cam1/a.png", "cam2/b.png"), [0, 1]),
         (("c4/a.png", "c2/b.png"), [3, 1]),
+        (("cam1/2024-05-01/a.png", "cam2/night/late/b.png"), [0, 1]),  # any folder above it, not only the nearest
+        (("site3/c4/0001/a.png", "c9/c2/0007/b.png"), [3, 1]),  # the nearest that says one
     ],
 )
 def test_cameras_stand_in_names_or_folders(names: tuple[str, str], cameras: list[int], tmp_path: Path):
-    split = read_unlabelled(write(tmp_path, *names), "here", by_camera=True)
+    split = read_unlabelled(write(tmp_path, *names), "here", cameras="needed")
     found = {record.path.relative_to(tmp_path).as_posix(): record.camid for record in split}
     assert [found[name] for name in names] == cameras
     assert {record.pid for record in split} == {-1}
@@ -45,26 +48,55 @@ def test_cameras_stand_in_names_or_folders(names: tuple[str, str], cameras: list
 
 def test_folders_of_persons_are_no_cameras(tmp_path: Path):
     with pytest.raises(DataError, match=r'no camera is known of "0001/a\.png", "0002/b\.png" \(2 of 2 images'):
-        read_unlabelled(write(tmp_path, "0001/a.png", "0002/b.png"), "here", by_camera=True)
+        read_unlabelled(write(tmp_path, "0001/a.png", "0002/b.png"), "here", cameras="needed")
 
 
 def test_a_missing_camera_names_the_image(tmp_path: Path):
     with pytest.raises(DataError, match=r'no camera is known of "b\.png" \(1 of 2 images .* a folder a camera \(cam1, cam2'):
-        read_unlabelled(write(tmp_path, "c1_a.png", "b.png"), "here", by_camera=True)
+        read_unlabelled(write(tmp_path, "c1_a.png", "b.png"), "here", cameras="needed")
 
 
 def test_no_image_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="holds no image"):
-        read_unlabelled(tmp_path, "here", by_camera=True)
+        read_unlabelled(tmp_path, "here", cameras="needed")
 
 
-def test_the_order_does_not_follow_from_who_is_shown():
-    rests = ["c1_9.png", "c2_5.png", "c1_7.png"]
-    one = without_labels(Split(tuple(Record(Path(f"{n}_{rest}"), n, 0, "x") for n, rest in enumerate(rests))))
-    other = without_labels(Split(tuple(Record(Path(f"{9 - n:04d}_{rest}"), 9 - n, 0, "x") for n, rest in enumerate(rests))))
-    stripped = [[record.path.name.split("_", 1)[1] for record in split] for split in (one, other)]
-    assert stripped[0] == stripped[1] == ["c1_7.png", "c1_9.png", "c2_5.png"]
-    assert {record.pid for record in one} == {-1}
+def test_cameras_are_taken_where_all_images_have_one_and_else_ignored(tmp_path: Path):
+    named = read_unlabelled(write(tmp_path / "all", "c1_a.png", "c2_b.png"), "here", cameras="known")
+    assert [record.camid for record in named] == [0, 1]
+    for number, names in enumerate((("c1_a.png", "b.png"), ("0001/a.png", "0002/b.png"), ("c3/a.png", "b.png"))):
+        split = read_unlabelled(write(tmp_path / str(number), *names), "here", cameras="known")
+        assert [record.camid for record in split] == [0, 0]
+
+
+NAMES = {  # the same four images under other names; of two, all but the person is the same
+    "as it is": ("0001_c1_7.png", "0002_c1_7.png", "0001_c2_5.png", "0003_c2_9.png"),
+    "other people": ("0009_c1_7.png", "0004_c1_7.png", "0007_c2_5.png", "0001_c2_9.png"),
+    "a letter before the number": ("p12_c1_7.png", "p2_c1_7.png", "p12_c2_5.png", "p7_c2_9.png"),
+    "folders of people": ("0002/0002_c1_7.png", "0001/0001_c1_7.png", "0002/0002_c2_5.png", "0003/0003_c2_9.png"),
+    "nobody": ("x/c1_4.png", "a/c1_5.png", "a/c2_1.png", "x/c2_2.png"),
+}
+
+
+@pytest.mark.parametrize("cameras", ["known", "needed"])
+def test_the_order_does_not_follow_from_who_is_shown(tmp_path: Path, cameras):
+    orders = {}
+    for key, names in NAMES.items():
+        write(tmp_path / key, *names)
+        for number, name in enumerate(names):
+            Image.new("RGB", (4, 8), (50 * number, 0, 0)).save(tmp_path / key / name)
+        split = read_unlabelled(tmp_path / key, "here", cameras=cameras)
+        orders[key] = [(Image.open(record.path).getpixel((0, 0)), record.camid) for record in split]
+        labelled = Split(tuple(replace(record, pid=number) for number, record in enumerate(split)))
+        assert without_labels(Split(labelled.records[::-1])) == split
+    assert len(orders["as it is"]) == 4 and all(order == orders["as it is"] for order in orders.values())
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path):
+    write(tmp_path, "c1_a.png", "c2_b.png")
+    (tmp_path / "c2_gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(ImageError, match=r'image ".*c2_gone\.png" cannot be read: No such file or directory'):
+        read_unlabelled(tmp_path, "here", cameras="needed")
 
 
 @pytest.fixture
@@ -78,9 +110,11 @@ def test_a_data_set_lends_its_training_images_without_labels_and_its_test_for_th
     by_folder = read_target(str(market))
     assert [(record.pid, record.camid) for record in by_folder.images] == [(-1, 0), (-1, 1)]
     assert by_folder.query[0].pid == 2 and len(by_folder.gallery) == 1
-    assert read_target("market-style", market) == by_folder
+    assert by_folder.name == "market-style in market"  # a folder is named beside what it is
+    by_name = read_target("market-style", market)
+    assert by_name == replace(by_folder, name="market-style")
     monkeypatch.setenv("PASSERBY_DATA", str(market))
-    assert read_target("market-style") == by_folder
+    assert read_target("market-style") == by_name
 
 
 def test_a_folder_of_crops_is_read_whole_even_in_folders_of_persons(tmp_path: Path):

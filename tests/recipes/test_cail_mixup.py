@@ -254,7 +254,7 @@ def test_in_low_precision_memory_and_losses_stay_in_fp32(precision: str):
 
 
 def test_the_larger_set_is_an_epoch_and_every_target_image_comes_in_it(colours: ReidData, crops: Path):
-    target = read_unlabelled(crops, "crops", by_camera=True)
+    target = read_unlabelled(crops, "crops", cameras="needed")
     for source, place in ((colours.train, target[:20]), (colours.train[:20], target)):
         loader = make_loader(SMALL, source, place, World(), 0)
         assert len(loader) == 6
@@ -280,7 +280,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, colours: ReidData, place: Path
 def test_the_artefact_embeds_as_the_trained_network_did(run: Path, place: Path):
     facts, _ = read_artefact(run / "artefact")
     assert facts.recipe == "cail-mixup" and facts.rule == RULE and not facts.rule.flip
-    assert any("adapted without labels to market-style (48 images, 2 cameras)" in note for note in facts.notes)
+    assert any(f"adapted without labels to market-style in {place.name}: 48 images, 2 cameras" in note for note in facts.notes)
     data = datasets.read("market-style", place)
     found = [embed(load(run / "artefact", batch_size=24), split) for split in (data.query, data.gallery)]
     scores = evaluate(*found)
@@ -329,25 +329,35 @@ def test_a_resumed_run_equals_an_uninterrupted_one(run: Path, colours: ReidData,
     assert torch.equal(*memories)
 
 
-RENAMED = {
-    "nobody": lambda number, rest: rest,
-    "other people": lambda number, rest: f"{9000 - 7 * number:04d}_{rest}",
+OTHERS = {pid: 9000 - 7 * pid for pid in range(201, 207)}  # the order of people turned round
+RENAMED: dict[str, Callable[[int, int, str], str]] = {  # number of the image, its person, the rest of its name -> name
+    "as it is": lambda number, pid, rest: f"{pid:04d}_{rest}",  # the rest is the same for all people
+    "other people": lambda number, pid, rest: f"{OTHERS[pid]:04d}_{rest}",
+    "a letter first": lambda number, pid, rest: f"p{pid % 7}_{rest}",
+    "folders of people": lambda number, pid, rest: f"{OTHERS[pid]:04d}/{rest}",
+    "nobody": lambda number, pid, rest: f"{rest.split('_')[0]}_{7 * number % 48:06d}.png",
+    "a data set": lambda number, pid, rest: f"bounding_box_train/{pid:04d}_{rest}",
+    "a data set of other people": lambda number, pid, rest: f"bounding_box_train/{OTHERS[pid]:04d}_{rest}",
 }
 
 
-def test_labels_in_file_names_change_nothing(colours: ReidData, crops: Path, tmp_path: Path):
+def test_labels_in_file_names_change_nothing(colours: ReidData, crops: Path, place: Path, tmp_path: Path):
     """The same images under other people's numbers, or under none, give the same weights to the last bit."""
     config, found = replace(RUNS, epochs=2, inter_start=1, features="off"), {}
-    images = sorted(crops.iterdir())
-    for name, renamed in {"as it is": None, **RENAMED}.items():
+    for name, renamed in RENAMED.items():
         folder = tmp_path / name.replace(" ", "-")
-        folder.mkdir()
-        for number, path in enumerate(images):
-            rest = f"{path.name.split('_')[1]}_{number:06d}.png"
-            shutil.copy(path, folder / (f"{path.name.split('_')[0]}_{rest}" if renamed is None else renamed(number, rest)))
+        for number, path in enumerate(sorted(crops.iterdir())):
+            pid, _, rest = path.name.partition("_")
+            to = folder / renamed(number, int(pid), rest)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, to)
+        if "data set" in name:
+            for subset in ("query", "bounding_box_test"):
+                shutil.copytree(place / subset, folder / subset)
         train(replace(config, target=str(folder)), colours, tmp_path / "runs" / folder.name, workers=0)
         found[name] = weights(tmp_path / "runs" / folder.name)
-    assert all(same(found["as it is"], other) for other in found.values())
+        assert ("map" in load_history(tmp_path / "runs" / folder.name).evaluations[-1]) == ("data set" in name)
+    assert [name for name, other in found.items() if not same(found["as it is"], other)] == []
 
 
 def test_a_folder_without_any_label_is_adapted_to_and_embedded(colours: ReidData, crops: Path, tmp_path: Path, capsys):
@@ -494,6 +504,30 @@ def test_a_target_with_one_camera_is_refused(colours: ReidData, crops: Path, tmp
     )  # fmt: skip
     train(config, colours, tmp_path / "agnostic", workers=0)  # this needs no cameras
     assert "agnostic" in load_history(tmp_path / "agnostic").epochs[-1]
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(colours: ReidData):
+    joint, alone = (colours.train, colours.train), (colours.train, None)
+    for size, count, splits, text in (
+        (26, 2, joint, "batch_size is 26: half of it is labelled, half unlabelled, and 2 processes share each half, so it must "
+         "be a multiple of 4. Nearest: 24 or 28."),
+        (4, 2, joint, "batch_size is 4: half of it is labelled, half unlabelled, and 2 processes share each half, and batch norm "
+         "needs two images in each share. Give 8 or more."),
+        (6, 4, joint, "so it must be a multiple of 8. Nearest: 16."),
+        (9, 2, alone, "batch_size is 9: all of it is labelled, and 2 processes share it, so it must be a multiple of 2."),
+    ):  # fmt: skip
+        config = Config(target="x", batch_size=size, joint=splits[1] is not None)
+        with pytest.raises(UsageError, match=re.escape(text)):
+            make_loader(config, *splits, World(0, count), 0)
+    assert len(make_loader(Config(target="x", batch_size=24), *joint, World(1, 2), 0)) == 4
+
+
+def test_an_error_about_the_target_names_it(colours: ReidData, place: Path, tmp_path: Path):
+    shutil.copytree(place, tmp_path / "site")
+    for path in (tmp_path / "site" / "query").iterdir():
+        path.rename(path.with_name(f"9{path.name[1:]}"))
+    text = "market-style in site: none of the 24 queries has an image of its person from another camera"
+    bad(text, DataError, colours, tmp_path, target=str(tmp_path / "site"))
 
 
 def test_a_target_smaller_than_half_a_batch_is_refused(colours: ReidData, crops: Path, tmp_path: Path):
@@ -691,6 +725,6 @@ def test_the_page_of_the_recipe_lists_every_row_with_its_figures():
 
 
 def test_camera_numbers_are_counted_over_the_cameras_that_occur(crops: Path):
-    split = read_unlabelled(crops, "crops", by_camera=True)
+    split = read_unlabelled(crops, "crops", cameras="needed")
     assert split.camera_numbers.tolist() == split.camids.tolist()
     assert {record.pid for record in split} == {-1}

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from passerby.datasets.camera_names import cameras_in_names
 from passerby.datasets.registry import DATASETS, identify, read, read_parts
 from passerby.datasets.walking import images_below, shown
-from passerby.errors import DataError, UsageError, listing
-from passerby.records import JUNK_PID, Record, Split
+from passerby.errors import DataError, ImageError, UsageError, listing
+from passerby.records import JUNK_PID, Record, ReidData, Split
 
-__all__ = ["Target", "read_target", "read_unlabelled", "without_labels"]
+__all__ = ["Target", "data_of_target", "layout_of", "read_target", "read_unlabelled", "without_labels"]
 
 _CAMERA_FIRST = re.compile(r"c(\d{1,18})(?:s\d+)?[_-]", re.IGNORECASE)  # c3_000451.jpg, with nobody's number before it
-_PERSON_FIRST = re.compile(r"^-?\d+_")
 
 
 @dataclass(frozen=True)
@@ -38,24 +39,30 @@ class Target:
     notes: tuple[str, ...] = ()
 
 
-def read_unlabelled(folder: Path, domain: str, *, by_camera: bool = False) -> Split:
+def read_unlabelled(folder: Path, domain: str, *, cameras: Literal["ignored", "known", "needed"] = "ignored") -> Split:
     """All images below a folder, without identity (pid -1).
 
     Args:
         folder: searched with all its subfolders.
         domain: name of the place, for `Record.domain`.
-        by_camera: take the camera from each name (``_cN``, ``camN``, ``cN_...``), or else from a subfolder of that form; False
-            makes all images those of one camera.
+        cameras: ``ignored`` makes all images those of one camera, in the order of their paths. ``needed`` takes the camera from
+            each name (``_cN``, ``camN``, ``cN_...``), or else from the nearest folder above it of that form; ``known`` does so
+            where all images have one, and else ignores them. Both give an order that does not follow from who is shown.
 
     Raises:
         DataError: there is none, or no camera is known of some of them.
+        ImageError: a file cannot be read.
     """
     paths = images_below(folder) if folder.is_dir() else []
     if not paths:
         raise DataError(f"{folder} holds no image: give a folder with images (.jpg, .png, ...) in it or below it.")
-    cameras = _cameras(paths, folder) if by_camera else dict.fromkeys(paths, 0)
-    records = (Record(path, JUNK_PID, cameras[path], domain) for path in paths)
-    return _in_order(records) if by_camera else Split(tuple(records))
+    found = {} if cameras == "ignored" else _cameras(paths, folder)
+    if cameras == "needed":
+        _check_cameras(paths, found, folder)
+    if len(found) < len(paths):
+        found = dict.fromkeys(paths, 0)
+    split = Split(tuple(Record(path, JUNK_PID, found[path], domain) for path in paths))
+    return split if cameras == "ignored" else _in_order(split)
 
 
 def without_labels(split: Split) -> Split:
@@ -63,46 +70,88 @@ def without_labels(split: Split) -> Split:
     return _in_order(replace(record, pid=JUNK_PID) for record in split)
 
 
-def read_target(target: str, data: Path | None = None, *, by_camera: bool = True) -> Target:
+def read_target(target: str, data: Path | None = None, *, cameras: Literal["known", "needed"] = "needed") -> Target:
     """A place to adapt to.
 
     Args:
         target: a folder of crops; a folder with a data set; or ``NAME`` or ``NAME:PART`` of a data set, as in ``street:market``.
             Of a data set the training images are taken, without their labels; its query and gallery are handed on for the log.
         data: folder that holds the data set; None: the one in PASSERBY_DATA.
-        by_camera: see `read_unlabelled`; of data sets the cameras are always known.
+        cameras: see `read_unlabelled`; of data sets the cameras are always known.
 
     Raises:
         UsageError: neither a folder nor a data set has that name.
         DataError: no image, no camera, or the data set does not fit its layout.
+        ImageError: a file cannot be read.
     """
-    folder = Path(target)
-    if not folder.is_dir():
-        if folder.suffix or len(folder.parts) > 1:
-            raise UsageError(f'target "{shown(target)}" is no folder, and no name of a data set: give a folder of images.')
-        found = read_parts(target, data)
-    else:
-        layout = identify(folder)
-        if layout is None or (layout is DATASETS["folder"] and not (folder / "query").is_dir()):
-            name = folder.resolve().name
-            return Target(name, read_unlabelled(folder, name, by_camera=by_camera))
-        found = read(layout.name, folder)
+    found = data_of_target(target, data)
+    if found is None:
+        name = Path(target).resolve().name
+        return Target(name, read_unlabelled(Path(target), name, cameras=cameras))
     if not len(found.train):
         raise DataError(f'the target "{shown(target)}" ({found.name}) has no training images to learn from without labels.')
     return Target(found.name, without_labels(found.train), found.query, found.gallery, found.notes)
 
 
+def data_of_target(target: str, data: Path | None = None) -> ReidData | None:
+    """The data set that a target is, with its labels, to measure on; None for a folder of crops.
+
+    Args:
+        target: see `read_target`.
+        data: see `read_target`.
+
+    Returns:
+        The data set. Its name is the one that was given; that of a folder is added: ``market-style in site``.
+
+    Raises:
+        UsageError: neither a folder nor a data set has that name.
+        DataError: the data set does not fit its layout.
+    """
+    folder = Path(target)
+    if not folder.is_dir():
+        if folder.suffix or len(folder.parts) > 1:
+            raise UsageError(f'target "{shown(target)}" is no folder, and no name of a data set: give a folder of images.')
+        return read_parts(target, data)
+    layout = layout_of(folder)
+    if layout is None:
+        return None
+    found = read(layout, folder)
+    return replace(found, name=f"{found.name} in {shown(folder.resolve().name)}")
+
+
+def layout_of(folder: Path) -> str | None:
+    """The name of the data set that a folder is; None for a folder of crops."""
+    layout = identify(folder)
+    if layout is None or (layout is DATASETS["folder"] and not (folder / "query").is_dir()):
+        return None
+    return layout.name
+
+
 def _in_order(records: Iterable[Record]) -> Split:
-    """By file name without the person that may stand first in it: the order decides what is drawn when."""
-    return Split(tuple(sorted(records, key=lambda record: (_PERSON_FIRST.sub("", record.path.name), record.path))))
+    """By what the files hold, and by camera: the order decides what is drawn when, and names may say who is shown."""
+    return Split(tuple(sorted(records, key=lambda record: (_digest(record.path), record.camera))))
+
+
+def _digest(path: Path) -> bytes:
+    """Of the whole file: 2,000 crops take 0.05 s, and 0.4 s from a cold disk."""
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+    except OSError as error:
+        raise ImageError(f'image "{shown(path)}" cannot be read: {error.strerror or error}. Remove or replace it.') from error
 
 
 def _cameras(paths: list[Path], folder: Path) -> dict[Path, int]:
-    cameras = cameras_in_names(paths, _CAMERA_FIRST)
-    if not cameras:
-        below = {path: Path(path.parent.name + "_") for path in paths if path.parent != folder}
-        named = cameras_in_names(list(below.values()), _CAMERA_FIRST)
-        cameras = {path: named[parent] for path, parent in below.items() if parent in named}
+    """The camera of each image that says one, in its own name or, if no image does so, in that of a folder above it."""
+    if named := cameras_in_names(paths, _CAMERA_FIRST):
+        return named
+    above = {path: list(path.relative_to(folder).parents)[:-1] for path in paths}  # the nearest first
+    names = sorted({parent.name for parents in above.values() for parent in parents})
+    known = {path.name: camera for path, camera in cameras_in_names([Path(f"{name}_") for name in names], _CAMERA_FIRST).items()}
+    found = {path: next((known[key] for p in parents if (key := f"{p.name}_") in known), None) for path, parents in above.items()}
+    return {path: camera for path, camera in found.items() if camera is not None}
+
+
+def _check_cameras(paths: list[Path], cameras: dict[Path, int], folder: Path) -> None:
     without = [path for path in paths if path not in cameras]
     if without:
         names = listing(f'"{shown(path.relative_to(folder))}"' for path in without)
@@ -110,4 +159,3 @@ def _cameras(paths: list[Path], folder: Path) -> dict[Path, int]:
             f"no camera is known of {names} ({len(without)} of {len(paths):,} images of {shown(folder)}): write _cN into the "
             "names, or put the images into a folder a camera (cam1, cam2, ...)."
         )
-    return cameras

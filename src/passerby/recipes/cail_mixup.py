@@ -23,7 +23,8 @@ form); the last batch of every epoch is filled up (published: a partial batch in
 is drawn without replacement; images that have no neighbour are left out of the term that needs one (published: NaN); erased
 rectangles are up to 0.4 of the image, not 0.25, and padding is black, not grey; random choices follow the seed.
 
-The data must have: source identities; camera ids in the target, two cameras or more, and half a batch of images of each.
+The data must have: source identities; half a batch of images of each place; and for camera-aware neighbours camera ids in the
+target, of two cameras or more.
 """
 
 from __future__ import annotations
@@ -571,17 +572,19 @@ def train(
         raise UsageError(
             f'the run folder "{run_dir}" lies in the target "{config.target}", which is read whole: give another one.'
         )
-    target = read_target(config.target, config.target_data, by_camera=_aware(config)) if config.target else None
+    cameras = "needed" if _aware(config) else "known"
+    target = read_target(config.target, config.target_data, cameras=cameras) if config.target else None
     if target is not None and not config.joint and not (len(target.query) and len(target.gallery)):
         raise UsageError(
             f"--no-joint only measures on the target, and {target.name} has no query and gallery: leave out --target."
         )
     data = fit_to_train(measured_on(data, target, config.joint))
+    measured = data if target is None else replace(data, name=target.name)  # errors are about the place that is measured
     unlabelled = target.images if target is not None and config.joint else None
     if unlabelled is not None:
         check_target(config, data.train, unlabelled)
     with processes(device) as here:
-        return _Run(config, data, unlabelled, Path(run_dir), here, resume, convention).train(workers)
+        return _Run(config, data, measured, unlabelled, Path(run_dir), here, resume, convention).train(workers)
 
 
 def measured_on(data: ReidData, target: Target | None, adapts: bool) -> ReidData:
@@ -589,7 +592,7 @@ def measured_on(data: ReidData, target: Target | None, adapts: bool) -> ReidData
     if target is None:
         return data
     size = f"{len(target.images)} images, {len(target.images.cameras)} cameras"
-    how = f"adapted without labels to {target.name} ({size})" if adapts else f"not adapted; measured on {target.name}"
+    how = f"adapted without labels to {target.name}: {size}" if adapts else f"not adapted; measured on {target.name}"
     return replace(data, query=target.query, gallery=target.gallery, notes=(*data.notes, *target.notes, how))
 
 
@@ -597,6 +600,7 @@ def measured_on(data: ReidData, target: Target | None, adapts: bool) -> ReidData
 class _Run:
     config: Config
     data: ReidData
+    measured: ReidData
     unlabelled: Split | None
     dir: Path
     here: World
@@ -616,7 +620,7 @@ class _Run:
                 write_settings(self.dir, data, config, labels)
 
         retrieval = logged_evaluation(
-            lambda: model, data, step.input, rule=RULE, convention=self.convention, device=here.device,
+            lambda: model, self.measured, step.input, rule=RULE, convention=self.convention, device=here.device,
             batch_size=config.batch_size,
         )  # fmt: skip
         watched, every, best = retrieval, config.evaluate_every or config.epochs, None
