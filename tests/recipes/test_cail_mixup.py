@@ -35,6 +35,7 @@ from passerby.recipes.cail_mixup import (
     augmentation,
     build_model,
     first_join,
+    first_that_counts,
     make_loader,
     model_config,
     preprocess,
@@ -42,8 +43,8 @@ from passerby.recipes.cail_mixup import (
     weights_in,
 )
 from passerby.records import Record, ReidData, Split
-from passerby.training import World, load_history
-from passerby.training.label_free import LabelFreeProgress
+from passerby.training import World, label_free, load_history
+from passerby.training.label_free import measure
 from passerby.transforms import normalise
 
 SMALL = Config(
@@ -372,35 +373,153 @@ def test_a_folder_without_any_label_is_adapted_to_and_embedded(colours: ReidData
     assert "label-free estimate" in capsys.readouterr().err
 
 
-def test_the_best_epoch_is_kept_measured_and_named(colours: ReidData, place: Path, tmp_path: Path, monkeypatch, capsys):
-    estimates = iter([0.0, 0.5, 0.6, 0.9, 0.3])  # the first is the dry look
-    original = LabelFreeProgress.look
+def estimated(monkeypatch: pytest.MonkeyPatch, *estimates: float) -> None:
+    """Let the next looks find these, the first at the dry evaluation."""
+    given = iter(estimates)
 
-    def told(self: LabelFreeProgress, **options: bool):
-        found, warning = original(self, **options)
-        return {**found, "estimate": next(estimates, 0.0)}, warning
+    def told(*args: Any, **named: Any):
+        found, nearest = measure(*args, **named)
+        return replace(found, estimate=next(given, 0.0)), nearest
 
-    monkeypatch.setattr(LabelFreeProgress, "look", told)
+    monkeypatch.setattr(label_free, "measure", told)
+
+
+def kept_by(run: Path) -> list[Any]:
+    """Epochs that may be kept, by the log."""
+    return [line.get("candidate") for line in load_history(run).evaluations if "kept" not in line]
+
+
+def test_after_a_collapse_the_epoch_before_it_is_kept_measured_and_named(
+    colours: ReidData, place: Path, tmp_path: Path, monkeypatch, capsys
+):
+    estimated(monkeypatch, 0.0, 0.9, 0.6, 0.5, 0.3)  # the first epoch's 0.9 does not count
     config = replace(RUNS, target=str(place), features="off")
-    train(config, colours, tmp_path / "run", workers=0)
+    run = tmp_path / "run"
+    train(config, colours, run, workers=0)
     said = capsys.readouterr().err
-    assert "kept epoch 3, label-free estimate 0.900 (the last one, 4, has 0.300" in said
-    last = load_history(tmp_path / "run").evaluations[-1]
-    assert last["kept"] == 1.0 and last["epoch"] == 3
-    assert any(note.startswith("kept epoch 3") for note in read_artefact(tmp_path / "run" / "artefact")[0].notes)
+    assert "kept epoch 2, label-free estimate 0.600 (the last one, 4, has 0.300)\n" in said  # nothing counted before neighbours
+    assert "epoch 4: the label-free estimate fell from 0.600 to 0.300" in said and said.count("estimate fell") == 1
+    assert kept_by(run) == [None, 2.0, None, None]
+    last = load_history(run).evaluations[-1]
+    assert last["kept"] == 1.0 and last["epoch"] == 2
+    assert any(note.startswith("kept epoch 2") for note in read_artefact(run / "artefact")[0].notes)
     data = datasets.read("market-style", place)
-    embedder = load(tmp_path / "run" / "artefact", batch_size=24)
+    embedder, expected = load(run / "artefact", batch_size=24), weights(run)
     assert evaluate(*(embed(embedder, split) for split in (data.query, data.gallery))).map == last["map"]
 
-    train(config, colours, tmp_path / "run", workers=0, resume=True)  # a finished run only writes its artefact again
-    assert load_history(tmp_path / "run").evaluations[-1] == last
-    assert sum("kept" in line for line in load_history(tmp_path / "run").evaluations) == 1
+    train(config, colours, run, workers=0, resume=True)  # a finished run only writes its artefact again
+    assert load_history(run).evaluations[-1] == last and "estimate fell" not in capsys.readouterr().err
+    assert sum("kept" in line for line in load_history(run).evaluations) == 1
 
-    for path in (tmp_path / "run" / "checkpoints").iterdir():
+    lines = (run / "history.jsonl").read_text().splitlines(keepends=True)
+    for remains in ([], [line for line in lines if '"candidate"' not in line], lines[-3:-1], lines[:3]):
+        (run / "history.jsonl").write_text("".join(remains))
+        train(config, colours, run, workers=0, resume=True)  # the choice does not hang on the log
+        assert "kept epoch 2, label-free estimate 0.600 (the last one, 4, has 0.300)" in capsys.readouterr().err
+        assert same(weights(run), expected)
+        assert load_history(run).evaluations[-1] == last
+
+    for path in (run / "checkpoints").iterdir():
         if path.name != "step-00000016.pt":
             path.unlink()
-    with pytest.raises(ArtefactError, match="lacks the checkpoint of epoch 3, the best one"):
-        train(config, colours, tmp_path / "run", workers=0, resume=True)
+    with pytest.raises(ArtefactError, match="lacks the checkpoint of epoch 2, the one to keep"):
+        train(config, colours, run, workers=0, resume=True)
+
+
+def test_a_curve_that_dips_and_recovers_keeps_the_last_epoch(colours: ReidData, crops: Path, tmp_path: Path, monkeypatch, capsys):
+    """As on rendered towns: the exemplars of the first epoch look better than those of the epochs after it."""
+    estimated(monkeypatch, 0.0, 0.600, 0.516, 0.512, 0.542, 0.40, 0.599)
+    config = replace(RUNS, target=str(crops), features="off", epochs=6)
+    train(config, colours, tmp_path / "run", workers=0)
+    said = capsys.readouterr().err
+    assert "kept epoch 6, label-free estimate 0.599 (the last one)\n" in said and "estimate fell" not in said
+    assert kept_by(tmp_path / "run") == [None, 2.0, 3.0, 4.0, None, 6.0]
+
+
+def test_a_resume_between_two_low_looks_warns_where_an_uninterrupted_run_does(
+    colours: ReidData, crops: Path, tmp_path: Path, monkeypatch, capsys
+):
+    config, original, epochs = replace(RUNS, target=str(crops), features="off", epochs=5), AdaptationStep.__call__, []
+
+    def stops(self: AdaptationStep, batch: Any):
+        epochs.append(self.clock.epoch)
+        if self.clock.epoch == 3:
+            raise KeyboardInterrupt
+        return original(self, batch)
+
+    estimated(monkeypatch, 0.0, 0.9, 0.6, 0.5)
+    monkeypatch.setattr(AdaptationStep, "__call__", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, colours, tmp_path / "run", workers=0)
+    monkeypatch.setattr(AdaptationStep, "__call__", original)
+    assert "estimate fell" not in capsys.readouterr().err
+    estimated(monkeypatch, 0.0, 0.4, 0.3)
+    train(config, colours, tmp_path / "run", workers=0, resume=True)
+    said = capsys.readouterr().err
+    assert "epoch 4: the label-free estimate fell from 0.600 to 0.400" in said and said.count("estimate fell") == 1
+    assert "kept epoch 2, label-free estimate 0.600 (the last one, 5, has 0.300)" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "counts", "end"),
+    [
+        ({"intra_start": 2, "inter_start": 3}, 2, "(the last one, 0.500 before neighbours joined: by this estimate adaptation"),
+        ({"intra_start": 3, "inter_start": 3}, 3, "(the last one, 0.560 before neighbours joined: by this estimate adaptation"),
+        ({"intra_start": 0, "inter_start": 0}, 2, "(the last one)"),
+        ({"neighbours": "off", "intra_start": 10, "inter_start": 30}, 2, "(the last one)"),
+        ({"intra_start": 10, "inter_start": 30}, 2, "(the last one)"),
+        ({"epochs": 1, "intra_start": 0, "inter_start": 0}, 1, "(the last one)"),
+        (
+            {"neighbours": "camera-agnostic", "agnostic_start": 0, "intra_start": 10, "inter_start": 30, "keep": "best"},
+            2,
+            "(the last one)",
+        ),
+    ],
+)
+def test_epochs_count_from_the_last_one_before_neighbours_join(
+    colours: ReidData, crops: Path, tmp_path: Path, monkeypatch, capsys, options: dict[str, Any], counts: int, end: str
+):
+    estimated(monkeypatch, 0.0, 0.9, 0.50, 0.56, 0.60)
+    config = replace(RUNS, target=str(crops), features="off", **options)
+    assert first_that_counts(config) == counts
+    train(config, colours, tmp_path / "run", workers=0)
+    said = capsys.readouterr().err
+    assert kept_by(tmp_path / "run") == [number if number >= counts else None for number in range(1, config.epochs + 1)]
+    estimate = 0.6 if config.epochs == 4 else 0.9
+    assert f"kept epoch {config.epochs}, label-free estimate {estimate:.3f} {end}" in said and "estimate fell" not in said
+
+
+def test_neighbours_that_did_not_help_are_told(colours: ReidData, crops: Path, tmp_path: Path, monkeypatch, capsys):
+    estimated(monkeypatch, 0.0, 0.9, 0.60, 0.58, 0.59)
+    config = replace(RUNS, target=str(crops), features="off", intra_start=2)
+    train(config, colours, tmp_path / "run", workers=0)
+    said = capsys.readouterr().err
+    assert "kept epoch 4, label-free estimate 0.590 (the last one, 0.600 before neighbours joined: by this estimate" in said
+    assert "neighbours did not help)\n" in said
+
+
+@pytest.mark.parametrize("neighbours", ["camera-agnostic", "off"])
+def test_without_camera_aware_neighbours_cameras_are_still_looked_at(
+    colours: ReidData, crops: Path, tmp_path: Path, capsys, neighbours: Any
+):
+    config = replace(RUNS, neighbours=neighbours, intra_start=10, inter_start=30, epochs=2, features="off", target=str(crops))
+    train(config, colours, tmp_path / "two", workers=0)
+    lines = load_history(tmp_path / "two").evaluations
+    assert all(line["neighbours_inter"] >= 1 for line in lines) and kept_by(tmp_path / "two") == [None, 2.0]
+    assert "kept epoch 2, label-free estimate" in capsys.readouterr().err
+
+    for number, path in enumerate(sorted(crops.iterdir())):
+        (tmp_path / "plain").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "plain" / f"{number}.png")
+    train(replace(config, target=str(tmp_path / "plain")), colours, tmp_path / "one", workers=0)
+    said = "one camera: no label-free estimate, the last epoch is kept"
+    err = capsys.readouterr().err
+    assert err.count(said) == 1 and "kept epoch" not in err
+    assert read_artefact(tmp_path / "one" / "artefact")[0].notes.count(said) == 1
+    absent = {"estimate", "cycles", "cross_camera", "neighbours_inter", "candidate"}
+    lines = load_history(tmp_path / "one").evaluations
+    assert len(lines) == 2 and not any(absent & set(line) for line in lines)
+    assert all(line["neighbours_intra"] >= 1 for line in lines)
 
 
 def test_the_last_epoch_is_kept_where_it_is_asked_for(colours: ReidData, crops: Path, tmp_path: Path, capsys):

@@ -1,11 +1,15 @@
 """Label-free progress: its numbers by hand, and what they say about embeddings whose truth is known."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
 
+from passerby.training import label_free
 from passerby.training.exemplars import ExemplarMemory
-from passerby.training.label_free import LabelFreeProgress, measure
+from passerby.training.label_free import LabelFreeProgress, Look, measure
 
 
 def place(people: int, noise: float, camera_shift: float, shots: int = 4, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,26 +63,102 @@ def watched(vectors: torch.Tensor, cameras: torch.Tensor, **options) -> tuple[Ex
 def test_agreement_is_with_the_last_look_that_was_remembered():
     vectors, cameras = place(10, 0.3, 0.0)
     memory, progress = watched(vectors, cameras)
-    assert "agreement" not in progress.look(remember=False)[0]
-    assert "agreement" not in progress.look()[0]
-    assert progress.look()[0]["agreement"] == 1.0
+    assert "agreement" not in progress.look(remember=False).values
+    assert "agreement" not in progress.look().values
+    assert progress.look().values["agreement"] == 1.0
     memory.update(vectors[torch.randperm(80, generator=torch.Generator().manual_seed(0))], torch.arange(len(vectors)), 0.0)
-    assert progress.look()[0]["agreement"] < 0.5
+    assert progress.look().values["agreement"] < 0.5
 
 
-def test_a_fall_is_warned_of_once_and_survives_a_resume():
+def looks(monkeypatch: pytest.MonkeyPatch, estimates: Sequence[float], progress: LabelFreeProgress, **options) -> list[Look]:
+    """What is said of a curve of estimates."""
+    given = iter(estimates)
+    original = measure
+
+    def told(*args, **named):
+        found, nearest = original(*args, **named)
+        return replace(found, estimate=next(given)), nearest
+
+    monkeypatch.setattr(label_free, "measure", told)
+    return [progress.look(**options) for _ in estimates]
+
+
+def some_progress() -> LabelFreeProgress:
+    return watched(*place(5, 0.3, 0.0))[1]
+
+
+@pytest.mark.parametrize(
+    ("estimates", "holds", "warned"),
+    [
+        ([0.5, 0.6, 0.55, 0.7], [1, 1, 1, 1], []),
+        ([0.6, 0.54, 0.53, 0.56], [1, 1, 0, 1], []),  # 0.9 of the best holds; one look below it is no collapse
+        ([0.6, 0.5, 0.55, 0.5, 0.55], [1, 0, 1, 0, 1], []),  # two looks below it, but not in a row
+        ([0.6, 0.62, 0.5, 0.4, 0.3, 0.2], [1, 1, 0, 0, 0, 0], [3]),
+        ([0.6, 0.5, 0.5, 0.6, 0.4, 0.4], [1, 0, 0, 1, 0, 0], [2]),  # it is said once
+        ([0.5, 0.9, 0.5, 0.5], [1, 1, 0, 0], [3]),  # held against the best so far, not against the first
+        ([0.0, 0.0, 0.0], [1, 1, 1], []),
+    ],
+)
+def test_what_holds_and_when_a_collapse_is_told(monkeypatch, estimates, holds, warned):
+    found = looks(monkeypatch, estimates, some_progress())
+    assert [look.holds for look in found] == [bool(hold) for hold in holds]
+    assert [number for number, look in enumerate(found) if look.warning] == warned
+    for number in warned:
+        best, now = max(estimates[: number + 1]), estimates[number]
+        assert f"the label-free estimate fell from {best:.3f} to {now:.3f}:" in found[number].warning
+        assert "raise the threshold" in found[number].warning
+
+
+def test_looks_that_do_not_count_are_held_against_nothing(monkeypatch):
+    progress = some_progress()
+    first = looks(monkeypatch, [0.9, 0.1, 0.1], progress, counts=False, before=True)
+    assert not any(look.holds or look.warning for look in first)
+    assert progress.best is None and progress.reference is None and progress.held is None and progress.last == 0.1
+    (second,) = looks(monkeypatch, [0.5], progress, before=True)
+    assert second.holds and progress.reference == progress.best == progress.held == 0.5
+    looks(monkeypatch, [0.8, 0.3], progress)
+    assert (progress.reference, progress.best, progress.held, progress.last) == (0.5, 0.8, 0.8, 0.3)
+
+
+def test_a_look_that_is_not_remembered_changes_nothing(monkeypatch):
+    progress = some_progress()
+    before = progress.state_dict()
+    looks(monkeypatch, [0.9, 0.1, 0.1], progress, remember=False, before=True)
+    assert progress.state_dict() == before
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_a_resume_goes_on_between_any_two_looks(monkeypatch, cut: int):
+    estimates = [0.6, 0.62, 0.5, 0.4, 0.3, 0.2]
+    whole = some_progress()
+    expected = looks(monkeypatch, estimates, whole)
+    first, second = some_progress(), some_progress()
+    found = looks(monkeypatch, estimates[:cut], first)
+    second.load_state_dict(first.state_dict())
+    found += looks(monkeypatch, estimates[cut:], second)
+    assert found == expected and sum(bool(look.warning) for look in found) == 1
+    states = [{**progress.state_dict(), "before": None} for progress in (whole, second)]
+    assert states[0] == states[1]
+
+
+def test_a_real_collapse_is_seen():
     vectors, cameras = place(20, 0.3, 0.0)
     memory, progress = watched(vectors, cameras)
-    _, nothing = progress.look(before=True)
-    assert not nothing and progress.reference is not None and progress.reference > 0.5
-    assert not progress.look()[1]
+    assert progress.look(before=True).holds and progress.reference is not None and progress.reference > 0.5
     memory.update(F.normalize(1 + 0.01 * vectors), torch.arange(len(vectors)), 0.0)
-    other = LabelFreeProgress(memory, cameras, threshold=0.8)
-    other.load_state_dict(progress.state_dict())
-    found, warning = progress.look()
-    assert "the label-free estimate fell from" in warning and "raise the threshold" in warning
-    assert other.look() == (found, warning)
-    assert not progress.look()[1]
+    first, second = progress.look(), progress.look()
+    assert not first.holds and not first.warning
+    assert not second.holds and "the label-free estimate fell from" in second.warning
+
+
+def test_one_camera_has_no_estimate():
+    vectors, cameras = place(5, 0.3, 0.0)
+    _, progress = watched(vectors, torch.zeros_like(cameras))
+    for _ in range(3):
+        found = progress.look()
+        assert {*found.values} - {"agreement"} == {"neighbours_intra", "crowding"}
+        assert not found.holds and not found.warning
+    assert progress.one_camera and progress.best is None and progress.last is None
 
 
 def test_a_sample_of_images_stands_for_all():
@@ -88,4 +168,4 @@ def test_a_sample_of_images_stands_for_all():
     assert len(some.probes) == 100
     large = LabelFreeProgress(some.memory, torch.zeros(300_000, dtype=torch.int64), threshold=0.8)
     assert len(large.probes) == 100  # the table of similarities stays small
-    assert some.look()[0]["estimate"] == pytest.approx(every.look()[0]["estimate"], abs=0.1)
+    assert some.look().values["estimate"] == pytest.approx(every.look().values["estimate"], abs=0.1)

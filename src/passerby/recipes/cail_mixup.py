@@ -13,15 +13,17 @@ Source: Luo, Song, Zhang, Generalizing Person Re-Identification by Camera-Aware 
    The classifier has one logit more, for the class that the unlabelled partner stands for.
 5. From epoch 11 on, target images are drawn to their neighbours within their camera, from epoch 31 on also to those in other
    cameras, each by a softmax of its own. Neighbours are exemplars above 0.8 of the best similarity.
-6. At the end of every epoch the exemplars are looked at without labels (`training.label_free`). If the estimate falls clearly
-   below what it was before neighbours joined, the run says so; the epoch with the best estimate since then is kept (`keep`).
+6. At the end of every epoch the exemplars are looked at without labels (`training.label_free`). The latest epoch whose estimate
+   holds, which is 0.9 of the best so far or more, is kept (`keep`): the last one, unless the adaptation has collapsed. Where it
+   does not hold twice in a row, the run says so. The first epoch does not count.
 
 Identities of the target are never read, whatever its files are called; its query and gallery, if there are any, feed the log.
 
 Differs from the paper: under several processes the memory is gathered and the same in all (`memory="local"` is the published
 form); the last batch of every epoch is filled up (published: a partial batch in epoch 1, none later); of the smaller set the rest
-is drawn without replacement; images that have no neighbour are left out of the term that needs one (published: NaN); erased
-rectangles are up to 0.4 of the image, not 0.25, and padding is black, not grey; random choices follow the seed.
+is drawn without replacement; images that have no neighbour are left out of the term that needs one (published: NaN); random
+choices follow the seed. Two defaults are those of the other recipes here, and the presets set what was published: erased
+rectangles are up to 0.4 of the image (published 0.25, `erased_area`), and padding is black (published grey, `pad_mode`).
 
 The data must have: source identities; half a batch of images of each place; and for camera-aware neighbours camera ids in the
 target, of two cameras or more.
@@ -31,7 +33,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -96,10 +98,12 @@ __all__ = ["AdaptationStep", "Config", "build_model", "train"]
 RULE = EmbeddingRule(flip=False)
 """What is searched: the neck's output, normalised; the paper uses no mirror image."""
 
+ONE_CAMERA = "one camera: no label-free estimate, the last epoch is kept"
+
 
 @dataclass(frozen=True)
 class Config:
-    """Options of the adaptation. Defaults are those of the published runs."""
+    """Options of the adaptation. Defaults are those of the published runs, but for `pad_mode`, `erased_area` and `precision`."""
 
     # -- data
     target: str = ""
@@ -200,8 +204,8 @@ class Config:
     evaluate_every: int = 10
     """epochs between two evaluations on the target's query and gallery, for the log only; 0: at the end only"""
     keep: Literal["best", "last"] = "best"
-    """which epoch becomes the artefact: that of the best label-free estimate, from the last one before neighbours join on; or the
-    last one of the run"""
+    """which epoch becomes the artefact. best: the latest whose label-free estimate is not clearly below the best before it, not
+    counting the first epoch, nor those before the last one without neighbours; last: the last one, whatever is estimated"""
     features: Literal["off", "npz", "npz+mat"] = "npz"
     """write the target's embeddings to features/: .npz, and the published code's .mat"""
     save_every_steps: int = 0
@@ -510,6 +514,16 @@ def first_join(config: Config) -> int:
     return next((n for n, acting in enumerate(acts) if acting.intra or acting.inter or acting.agnostic), config.epochs)
 
 
+def first_that_counts(config: Config) -> int:
+    """The 1-based epoch from which on the label-free estimate is held against itself.
+
+    It is the last one before neighbours join, and the second where they join earlier or never: the exemplars of the first epoch
+    are those of a network that has hardly been adapted, and their estimate is high or low for reasons of its own.
+    """
+    joins = first_join(config)
+    return min(max(2, joins if joins < config.epochs else 0), config.epochs)
+
+
 @dataclass
 class AdaptationEvaluation:
     """What `fit` logs: the label-free numbers at every epoch, and retrieval on the target every so many epochs.
@@ -517,24 +531,24 @@ class AdaptationEvaluation:
     Attributes:
         step: whose memory is looked at.
         retrieval: on the target's query and gallery; None where it has none.
-        every: epochs between two retrievals; 0: at the end only.
-        joins: epochs before the first neighbourhood loss joins.
+        config: its schedule says which epochs count, and when retrieval comes.
     """
 
     step: AdaptationStep
     retrieval: Evaluate | None
-    every: int
-    joins: int
+    config: Config
 
     def __call__(self, max_batches: int | None = None) -> dict[str, float]:
-        """The numbers by name; `candidate` is the estimate of an epoch that may be kept."""
-        dry, epoch, epochs = max_batches is not None, self.step.clock.epoch + 1, self.step.clock.epochs
-        found, warning = self.step.progress.look(remember=not dry, before=epoch <= self.joins)
+        """The numbers by name; `candidate` is the number of an epoch that holds: the highest is the latest, which is kept."""
+        config, dry, epoch = self.config, max_batches is not None, self.step.clock.epoch + 1
+        counts, before = epoch >= first_that_counts(config), epoch <= first_join(config)
+        found, holds, warning = self.step.progress.look(remember=not dry, counts=counts, before=before)
         if warning and not dry and world().first:
             print(f"epoch {epoch}: {warning}", file=sys.stderr)
-        if dry or epoch >= min(self.joins, epochs):
-            found["candidate"] = found["estimate"]
-        if self.retrieval is not None and (dry or epoch == epochs or (self.every and epoch % self.every == 0)):
+        if dry or holds:
+            found["candidate"] = float(epoch)
+        due = epoch == config.epochs or (config.evaluate_every and epoch % config.evaluate_every == 0)
+        if self.retrieval is not None and (dry or due):
             found |= self.retrieval(max_batches)
         return found
 
@@ -593,7 +607,8 @@ def measured_on(data: ReidData, target: Target | None, adapts: bool) -> ReidData
         return data
     size = f"{len(target.images)} images, {len(target.images.cameras)} cameras"
     how = f"adapted without labels to {target.name}: {size}" if adapts else f"not adapted; measured on {target.name}"
-    return replace(data, query=target.query, gallery=target.gallery, notes=(*data.notes, *target.notes, how))
+    alone = (ONE_CAMERA,) if adapts and len(target.images.cameras) < 2 else ()
+    return replace(data, query=target.query, gallery=target.gallery, notes=(*data.notes, *target.notes, how, *alone))
 
 
 @dataclass(frozen=True)
@@ -625,8 +640,10 @@ class _Run:
         )  # fmt: skip
         watched, every, best = retrieval, config.evaluate_every or config.epochs, None
         if unlabelled is not None:
-            watched, every = AdaptationEvaluation(step, retrieval, config.evaluate_every, first_join(config)), 1
-            best = "candidate" if config.keep == "best" and len(unlabelled.cameras) > 1 else None
+            watched, every = AdaptationEvaluation(step, retrieval, config), 1
+            best = "candidate" if config.keep == "best" and not step.progress.one_camera else None
+            if step.progress.one_camera and here.first:
+                print(ONE_CAMERA, file=sys.stderr)
         fit(
             step, loader, epochs=config.epochs, run_dir=self.dir, state=step.state, schedules=[step.rates], clock=step.clock,
             evaluate=watched, evaluate_every=every, before_epoch=written_at_start, resume=self.resume, device=here.device,
@@ -656,24 +673,23 @@ class _Run:
         Returns:
             Which it is and why, as the artefact says it.
         """
-        lines = list(load_history(self.dir).evaluations) if self.here.first else []
-        candidates = [line for line in lines if "candidate" in line]
-        chosen, last = everyone((_best_of(candidates), candidates[-1]) if candidates else None)[0]
-        said = _choice_in_words(chosen, last, step.progress.reference, first_join(self.config) < self.config.epochs)
+        checkpoints, last = Checkpoints(self.dir), step.clock.step  # not by the log, which may have lost lines
+        best, known = everyone(_choice_of(checkpoints) if self.here.first else None)[0]
+        epoch, at = int(best["value"]), int(best["step"])
+        said = _choice_in_words(epoch, self.config, step.progress)
         if self.here.first:
             print(said, file=sys.stderr)
-        if chosen["step"] == last["step"]:
+        if at == last:
             return said
-        saved = Checkpoints(self.dir).steps().get(chosen["step"])
-        if saved is None:
+        if at not in known:
             raise ArtefactError(
-                f"{self.dir} lacks the checkpoint of epoch {chosen['epoch']}, the best one: train with --keep last."
+                f"{self.dir} lacks the checkpoint of epoch {epoch}, the one to keep: put it back, or train in another folder."
             )
-        model.load_state_dict(Checkpoints.load(saved)["state"]["model"])
+        model.load_state_dict(Checkpoints.load(checkpoints.steps()[at])["state"]["model"])
         scores = {} if retrieval is None else dict(retrieval())
-        if self.here.first and scores and "kept" not in lines[-1]:
-            writer = HistoryWriter(self.dir, last["step"], tensorboard=False)
-            writer.write("evaluation", last["step"], chosen["epoch"], {"kept": 1.0, **scores})
+        if self.here.first and scores and not any("kept" in line for line in load_history(self.dir).evaluations):
+            writer = HistoryWriter(self.dir, last, tensorboard=False)
+            writer.write("evaluation", last, epoch, {"kept": 1.0, **scores})
             writer.close()
         return said
 
@@ -694,18 +710,21 @@ class _Run:
                 write_mat(self.dir / "features" / f"{name}.mat", found)
 
 
-def _best_of(candidates: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The first of the highest, as `fit` keeps it."""
-    return max(candidates, key=lambda line: line["candidate"])
+def _choice_of(checkpoints: Checkpoints) -> tuple[dict[str, float], list[int]]:
+    """What the newest checkpoint says about the one to keep, and the steps of those that are there."""
+    newest = checkpoints.latest()
+    assert newest is not None, "a run that has ended has its last checkpoint"
+    return checkpoints.load(newest)["best"], list(checkpoints.steps())
 
 
-def _choice_in_words(chosen: dict[str, Any], last: dict[str, Any], reference: float | None, joined: bool) -> str:
+def _choice_in_words(epoch: int, config: Config, progress: LabelFreeProgress) -> str:
+    """Which epoch is kept and why; what the estimate was before neighbours joined only where a look counted before."""
     helped = ""
-    if reference is not None and joined:
-        verdict = "adaptation helped" if chosen["candidate"] > reference else "neighbours did not help"
-        helped = f", {reference:.3f} before neighbours joined: by this estimate {verdict}"
-    others = "the last one" if chosen["step"] == last["step"] else f"the last one, {last['epoch']}, has {last['candidate']:.3f}"
-    return f"kept epoch {chosen['epoch']}, label-free estimate {chosen['candidate']:.3f} ({others}{helped})"
+    if progress.reference is not None and first_join(config) < config.epochs:
+        verdict = "adaptation helped" if (progress.held or 0.0) > progress.reference else "neighbours did not help"
+        helped = f", {progress.reference:.3f} before neighbours joined: by this estimate {verdict}"
+    others = "the last one" if epoch == config.epochs else f"the last one, {config.epochs}, has {progress.last:.3f}"
+    return f"kept epoch {epoch}, label-free estimate {progress.held:.3f} ({others}{helped})"
 
 
 def write_mat(path: Path, vectors: Embeddings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,11 +12,13 @@ from torch import Tensor
 from passerby.losses.neighbour import camera_neighbours, neighbours
 from passerby.training.exemplars import ExemplarMemory
 
-__all__ = ["LabelFreeProgress", "Progress", "measure"]
+__all__ = ["LabelFreeProgress", "Look", "Progress", "measure"]
 
 _KEPT = 10  # nearest exemplars whose change from epoch to epoch is followed
 _TABLE = 30_000_000  # similarities that are looked at together, 120 MB
-_CLEARLY_BELOW = 0.9  # of the reference: the run warns
+_HOLDS = 0.9  # of the best estimate so far: below it the adaptation has clearly fallen
+_LOW_LOOKS = 2  # in a row, then the run warns: single ones dip and recover
+_ACROSS = ("neighbours_inter", "cross_camera", "cycles", "estimate")  # mean nothing where there is one camera
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,23 @@ def _mean(values: Tensor) -> float:
     return float(values.double().mean())
 
 
+class Look(NamedTuple):
+    """What `LabelFreeProgress.look` found.
+
+    Attributes:
+        values: the numbers of `Progress` by name; without ``agreement`` at the first look, and with one camera without those
+            that need two.
+        holds: whether the estimate is near its best so far; of looks that do not count, and with one camera, it never is.
+        warning: a sentence, empty where none is due.
+    """
+
+    values: dict[str, float]
+    holds: bool
+    warning: str
+
+
 class LabelFreeProgress:
-    """Looks at a memory at the end of every epoch. Stateful: put it into `fit`'s `state`.
+    """Looks at a memory at the end of every epoch, and says whether the estimate holds. Stateful: put it into `fit`'s `state`.
 
     Args:
         memory: exemplars.
@@ -104,7 +121,10 @@ class LabelFreeProgress:
         seed: of their choice.
 
     Attributes:
-        reference: the estimate of the last look before neighbourhoods acted; None before any.
+        reference: the estimate of the last look that counted before neighbourhoods acted; None without any.
+        best: the highest estimate of looks that counted; None before any.
+        held: the estimate of the latest look that held; None before any.
+        last: the estimate of the last look; None before any, and with one camera.
     """
 
     def __init__(self, memory: ExemplarMemory, cameras: Tensor, *, threshold: float, probes: int = 1000, seed: int = 0) -> None:
@@ -112,17 +132,22 @@ class LabelFreeProgress:
         order = torch.randperm(len(cameras), generator=torch.Generator().manual_seed(seed))
         most = max(1, _TABLE // len(cameras))  # a large place is looked at through fewer images
         self.probes = order[: min(probes, most)].sort().values.to(cameras.device)
-        self._before: Tensor | None = None
+        self.one_camera = len(cameras.unique()) < 2
         self.reference: float | None = None
-        self._warned = False
+        self.best: float | None = None
+        self.held: float | None = None
+        self.last: float | None = None
+        self._before: Tensor | None = None
+        self._low, self._warned = 0, False
 
     @torch.no_grad()
-    def look(self, *, remember: bool = True, before: bool = False) -> tuple[dict[str, float], str]:
-        """The numbers of `Progress` by name, `agreement` from the second look on; and a warning, empty where none is due.
+    def look(self, *, remember: bool = True, counts: bool = True, before: bool = False) -> Look:
+        """Look at the exemplars as they are now.
 
         Args:
-            remember: let the next look compare with this one.
-            before: no neighbourhood acts yet: the estimate becomes the `reference` that later ones are held against.
+            remember: let later looks compare with this one.
+            counts: its estimate is held against earlier ones, and later ones against it.
+            before: no neighbourhood acts yet: the estimate becomes the `reference`, if it counts.
         """
         found, nearest = measure(self.memory.slots, self.cameras, self.probes, threshold=self.threshold)
         values = asdict(found)
@@ -131,26 +156,36 @@ class LabelFreeProgress:
         else:
             earlier = self._before.to(nearest.device)
             values["agreement"] = _mean((nearest[:, :, None] == earlier[:, None, :]).any(2).double().mean(1))
-        warning = "" if before or self._warned else self._fallen(found)
+        for name in _ACROSS if self.one_camera else ():
+            values.pop(name)
+        counts = counts and not self.one_camera
+        best = max(found.estimate, self.best or 0.0)
+        holds = counts and found.estimate >= _HOLDS * best
+        low = self._low + 1 if counts and not holds else 0
+        warning = self._fallen(found, best) if low >= _LOW_LOOKS and not self._warned else ""
         if remember:
-            self._before = nearest
-            self.reference = found.estimate if before else self.reference
-            self._warned = self._warned or bool(warning)
-        return values, warning
+            self._before, self._low, self._warned = nearest, low, self._warned or bool(warning)
+            self.best = best if counts else self.best
+            self.held = found.estimate if holds else self.held
+            self.last = None if self.one_camera else found.estimate
+            self.reference = found.estimate if before and counts else self.reference
+        return Look(values, holds, warning)
 
-    def _fallen(self, found: Progress) -> str:
-        if self.reference is None or found.estimate >= _CLEARLY_BELOW * self.reference:
-            return ""
+    def _fallen(self, found: Progress, best: float) -> str:
         return (
-            f"the label-free estimate fell from {self.reference:.3f}, before neighbours joined, to {found.estimate:.3f}: "
-            f"{found.cycles:.0%} of cycles close, neighbourhoods hold {found.crowding:.1%} of their camera. The adaptation "
-            "seems to do harm. If neighbourhoods are large, raise the threshold."
+            f"the label-free estimate fell from {best:.3f} to {found.estimate:.3f}: {found.cycles:.0%} of cycles close, "
+            f"neighbourhoods hold {found.crowding:.1%} of their camera. The adaptation seems to do harm. If neighbourhoods are "
+            "large, raise the threshold."
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next look compares with."""
-        return {"before": self._before, "reference": self.reference, "warned": self._warned}
+        """What later looks compare with, and what is said of them at the end."""
+        return {
+            "before": self._before, "reference": self.reference, "best": self.best, "held": self.held, "last": self.last,
+            "low": self._low, "warned": self._warned,
+        }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore it."""
-        self._before, self.reference, self._warned = state["before"], state["reference"], state["warned"]
+        self._before, self.reference, self.best = state["before"], state["reference"], state["best"]
+        self.held, self.last, self._low, self._warned = state["held"], state["last"], state["low"], state["warned"]
