@@ -173,12 +173,15 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
         )
     named = run.dataset or datasets.detect(data_folder(run.data))
     data = datasets.one_trial(read_parts(named, run.data), run.trial)
+    if getattr(config, "target", "") and config.target_data is None and not Path(config.target).is_dir():
+        config = replace(config, target_data=run.data)
+    measured = _measured(config, data)
     published = preset.published if preset is not None else None
-    convention = resolve(run.convention or (published.convention if published is not None else usual(data.name)))
-    if run.convention and not len(data.query):
-        raise UsageError(f"--convention is {run.convention}, but {data.name} has no queries to evaluate. Leave it out.")
-    if len(data.query) and convention.same_camera == "drop":
-        datasets.check_evaluable(data)
+    convention = resolve(run.convention or (published.convention if published is not None else usual(measured.name)))
+    if run.convention and not len(measured.query):
+        raise UsageError(f"--convention is {run.convention}, but {measured.name} has no queries to evaluate. Leave it out.")
+    if len(measured.query) and convention.same_camera == "drop":
+        datasets.check_evaluable(measured)
     out = run.out or Path("runs") / f"{name}-{data.name.replace(':', '-')}"
     if run.out is None and run.trial:
         out = out.with_name(f"{out.name}-{run.trial.replace(' ', '-')}")
@@ -186,8 +189,6 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
     check_report(run.json)
     for piece in named.split("+"):
         _check_outside(out, *part_of(piece, run.data))
-    if getattr(config, "target", "") and config.target_data is None and not Path(config.target).is_dir():
-        config = replace(config, target_data=run.data)
     path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; the training has left their group by now
         if target := getattr(config, "target", ""):  # what was measured, was measured there
@@ -198,6 +199,17 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
         _report(path, out, data, convention, published, run)
         if preset is not None and preset.protocol:
             print(f"to measure it: passerby evaluate {path} --protocol {preset.protocol} --data DIR")
+
+
+def _measured(config: Any, data: ReidData) -> ReidData:
+    """What a training is measured on: the data itself or, of a recipe that has one, its target."""
+    from passerby.datasets.unlabelled import data_of_target
+    from passerby.records import ReidData
+
+    target = getattr(config, "target", "")
+    if not target:
+        return data
+    return data_of_target(target, config.target_data) or ReidData(Path(target).resolve().name)
 
 
 def _evaluate(run: RunOptions, config: Any, preset: Preset | None) -> None:
@@ -217,13 +229,30 @@ def _evaluate(run: RunOptions, config: Any, preset: Preset | None) -> None:
             raise UsageError(f"--convention and --trial: protocol {preset.protocol} of the preset says both. Leave them out.")
         evaluate.run(evaluate.Options(**shared, protocol=preset.protocol, data=run.data))
         return
-    named = getattr(config, "target", "") or run.dataset or detect(data_folder(run.data))  # adapted networks are for their target
-    if "+" in named:
+    target = getattr(config, "target", "")  # adapted networks are for their target
+    named = target or run.dataset or detect(data_folder(run.data))
+    if target and Path(target).is_dir():
+        dataset, data = _layout_to_measure(target), Path(target)
+    elif "+" in named:
         raise UsageError(f"--eval-only: {named} is joined to train on and has no queries. Name one data set with --dataset.")
-    dataset, data = part_of(named, getattr(config, "target_data", None) or run.data)
+    else:
+        dataset, data = part_of(named, getattr(config, "target_data", None) or run.data)
     published = preset.published if preset is not None else None
     convention = run.convention or (published.convention if published is not None else "")
     evaluate.run(evaluate.Options(**shared, dataset=dataset, data=data, trial=run.trial, convention=convention))
+
+
+def _layout_to_measure(target: str) -> str:
+    """The name of the data set that a folder is."""
+    from passerby.datasets.unlabelled import layout_of
+
+    layout = layout_of(Path(target))
+    if layout is None:
+        raise UsageError(
+            f'--eval-only: the target "{target}" is a folder of crops, with no query and gallery to measure on. Name a data set '
+            "with --target, or measure labelled images with passerby evaluate."
+        )
+    return layout
 
 
 def _check_artefact(out: Path) -> None:
