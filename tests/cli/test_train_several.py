@@ -60,7 +60,8 @@ def test_numbers_of_held_out_people_are_called_so_and_stand_beside_no_published_
     words = ["train", "metabin", "--preset", "m-resnet", "--data", str(data), "--out", str(tmp_path / "run"), "--workers", "0"]
     small = [
         "--backbone", "osnet_x0_25", "--weights", "scratch", "--last-stride", "2", "--height", "64", "--width", "32",
-        "--pad-px", "0", "--device", "cpu", "--batch-size", "4", "--images-per-identity", "2", "--epochs", "1", "--meta-batch-size", "8",
+        "--pad-px", "0", "--device", "cpu", "--batch-size", "4", "--images-per-identity", "2", "--epochs", "1",
+        "--meta-batch-size", "8",
         "--meta-train-domains", "1", "--first-base-updates", "1",
     ]  # fmt: skip
     assert main([*words, *small, "--validation", "0.34"]) == 0

@@ -198,7 +198,8 @@ def test_damaged_files(release, message):
     assert text.startswith('"ROOT/cuhk03/cuhk03_new_protocol_config_detected.mat" cannot be read as a CUHK03 new-protocol file: ')
     scipy_io.savemat(config, {"filelist": ["a"]})
     assert message(DataError, lambda: datasets.read("cuhk03", release)) == (
-        "\"ROOT/cuhk03/cuhk03_new_protocol_config_detected.mat\" lacks the variable 'labels'; it is not a CUHK03 new-protocol file."
+        "\"ROOT/cuhk03/cuhk03_new_protocol_config_detected.mat\" lacks the variable 'labels'; "
+        "it is not a CUHK03 new-protocol file."
     )
     mat = release / "cuhk03_release" / "cuhk-03.mat"
     mat.write_bytes(mat.read_bytes()[:2000])
