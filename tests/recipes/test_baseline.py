@@ -1,5 +1,6 @@
 """The baseline recipe: it learns, every option acts, its artefact is what was trained, a resumed run is the same run."""
 
+import copy
 import json
 import os
 import subprocess
@@ -18,9 +19,11 @@ from passerby.embedder import embed
 from passerby.errors import ArtefactError, DataError, UsageError
 from passerby.losses import LOSSES
 from passerby.metrics import evaluate
-from passerby.recipes.baseline import BaselineStep, Config, build_model, make_loader, train
+from passerby.recipes.baseline import BaselineStep, Config, build_model, make_loader, preprocess, train
 from passerby.records import Record, ReidData, Split
-from passerby.training import load_history
+from passerby.training import load_history, refresh_norms
+from passerby.training.checkpoints import Checkpoints
+from passerby.transforms import normalise
 
 SMALL = Config(
     backbone="osnet_x0_25", weights="scratch", height=64, width=32, pad_px=2, batch_size=8, epochs=2,
@@ -70,7 +73,7 @@ def test_the_artefact_embeds_as_the_trained_network_did(colours: ReidData, tmp_p
 @pytest.mark.parametrize(
     "options",
     [
-        {"losses": ("arcface",), "average": "ema", "random_erasing": 0.5},
+        {"losses": ("arcface",), "average": "ema", "random_erasing": 0.5, "evaluate_every": 1},
         {"average": "swa", "epochs": 5, "sampler": "identity", "warmup_epochs": 1.0, "warmup": "loss"},
     ],
     ids=["ema and class weights", "averaged epochs"],
@@ -96,6 +99,36 @@ def test_a_resumed_run_equals_an_uninterrupted_one(options, colours: ReidData, t
     whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert whole.keys() == cut.keys()
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def norms(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: buffer for name, buffer in model.named_buffers() if name.endswith(("running_mean", "running_var"))}
+
+
+@pytest.mark.parametrize("options", [{"average": "ema", "ema_decay": 0.9}, {"average": "swa", "epochs": 5}], ids=["ema", "swa"])
+def test_an_average_has_the_batch_statistics_of_its_own_weights(options, colours: ReidData, tmp_path: Path):
+    config = replace(SMALL, **options)
+    own = load(train(config, colours, tmp_path / "run", workers=0)).model
+    assert isinstance(own, torch.nn.Module)
+    again = copy.deepcopy(own)
+    batches = make_loader(config, colours.train, colours.train.label_map(), 0).epoch(config.epochs - 1)
+    refresh_norms(again, batches, lambda model, batch: model(normalise(batch.inputs, preprocess(config))))
+    assert all(torch.allclose(buffer, norms(again)[name], atol=1e-6) for name, buffer in norms(own).items())
+    last = newest(tmp_path / "run")["model"]
+    assert not any(torch.allclose(buffer, last[name], atol=1e-4) for name, buffer in norms(own).items())  # those of other weights
+
+
+def newest(run: Path) -> dict[str, dict[str, torch.Tensor]]:
+    checkpoints, latest = Checkpoints(run), Checkpoints(run).latest()
+    assert latest is not None
+    return checkpoints.load(latest)["state"]
+
+
+def test_a_moving_average_changes_nothing_of_what_is_trained(colours: ReidData, tmp_path: Path):
+    for average in ("off", "ema"):
+        train(replace(SMALL, average=average, evaluate_every=1), colours, tmp_path / average, workers=0)  # pyright: ignore
+    plain, beside = (newest(tmp_path / average)["model"] for average in ("off", "ema"))
+    assert plain.keys() == beside.keys() and all(torch.equal(plain[name], beside[name]) for name in plain)
 
 
 @pytest.mark.parametrize("head", ["block", "bnneck", "pcb"])

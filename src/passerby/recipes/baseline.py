@@ -187,7 +187,8 @@ class Config:
     max_grad_norm: float = 0.0
     """clip the norm of the gradients to this; 0: no clipping"""
     average: Literal["off", "swa", "ema"] = "off"
-    """off; swa: average of the epochs from 80 % on, decay 0.996 an epoch as published, BN refreshed; ema: of every step"""
+    """off; swa: average of the epochs from 80 % on, decay 0.996 an epoch as published; ema: of every step. The statistics of BN
+    are estimated anew where an average is measured or kept"""
     ema_decay: float = 0.999
     """decay a step of `average="ema"`"""
     sync_bn: bool = False
@@ -530,15 +531,22 @@ def train(
 
 
 def _averaging(config: Config, step: BaselineStep, loader: Any) -> Callable[[int], None] | None:
-    if not isinstance(step.average, WeightAverage):
-        return None
+    """Take late epochs into their average, and estimate the norms anew where an average is measured or kept.
+
+    A moving average copies the norms' statistics from the model at every step. They are those of the last weights, not of the
+    averaged ones; between two measurements nobody asks for them.
+    """
     average = step.average
+    if average is None:
+        return None
+    every = config.evaluate_every or config.epochs
 
     def refresh(model: nn.Module, batch: Batch) -> object:
         return model(normalise(batch.to(step.precision.device).inputs, step.input))
 
     def after_epoch(epoch: int) -> None:
-        if average.after_epoch(step.model, epoch, config.epochs):
+        used = epoch + 1 == config.epochs or (epoch + 1) % every == 0
+        if average.after_epoch(step.model, epoch, config.epochs) if isinstance(average, WeightAverage) else used:
             own = loader.loader if isinstance(loader, JoinedLoader) else loader
             refresh_norms(average.model, own.epoch(epoch), refresh)
 

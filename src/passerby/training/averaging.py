@@ -22,6 +22,8 @@ __all__ = ["MovingAverage", "WeightAverage", "refresh_norms"]
 class MovingAverage:
     """Exponential moving average of the parameters, one update a step; buffers follow the model.
 
+    So the batch-norm statistics are those of the model's last weights: `refresh_norms` before the average is measured or kept.
+
     Args:
         model: the bare model (not wrapped for several processes).
         decay: share of the old average in the new one, 0 to 1.
