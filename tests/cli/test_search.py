@@ -101,6 +101,17 @@ def test_stored_crops_and_identities_are_searched_with(path: Path):
     assert first["note"].endswith("the way takes 900 s") and Path("sheet.jpg").is_file()
 
 
+def test_a_gallery_that_is_not_named_is_told(path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    path.rename("people.gallery")
+    assert main(["search", "red.jpg", "--json", "hits.json"]) == 0
+    assert "gallery people.gallery in this folder; --gallery or PASSERBY_GALLERY names another" in capsys.readouterr().out
+    assert json.loads(Path("hits.json").read_text())["gallery"] == "people.gallery"
+    Path("people.gallery").rename("other.gallery")
+    monkeypatch.setenv("PASSERBY_GALLERY", "other.gallery")
+    assert main(["search", "red.jpg"]) == 0
+    assert "gallery other.gallery, as PASSERBY_GALLERY says" in capsys.readouterr().out
+
+
 def test_where_somebody_was_is_told(path: Path, capsys):
     found = hits(path, "red.jpg", "--seen", "lobby@2023-11-14T22:21:41")
     assert next(hit["note"] for hit in found if hit["camera"] == "yard") == "at lobby at the same time"
@@ -109,7 +120,11 @@ def test_where_somebody_was_is_told(path: Path, capsys):
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["red.jpg"], 2, "--gallery is needed"),
+        (
+            ["red.jpg"],
+            2,
+            "no gallery is named, and people.gallery is not in this folder: make it with passerby index FILM, or give",
+        ),
         (["--gallery", "town.gallery"], 2, "searched for is nothing: give images of one person, or --like NUMBERS"),
         (["--track", "none", "--gallery", "town.gallery"], 2, 'track "none" is not in this gallery: search with the numbers'),
         (["--track", "red [bold]", "--gallery", "town.gallery"], 2, 'track "red [bold]" is in several cameras (lobby, yard)'),

@@ -1,9 +1,11 @@
-"""What the verbs that open a gallery have in common: identities by name, spans of time, tables."""
+"""What the verbs that open a gallery have in common: which gallery, identities by name, spans of time, tables."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passerby.errors import UsageError, nearest
@@ -11,9 +13,37 @@ from passerby.errors import UsageError, nearest
 if TYPE_CHECKING:
     from passerby.gallery import Gallery
 
-__all__ = ["counted", "identity_of", "seconds_of", "table"]
+__all__ = ["GALLERY", "VARIABLE", "chosen_gallery", "counted", "identity_of", "seconds_of", "table"]
+
+GALLERY, VARIABLE = "people.gallery", "PASSERBY_GALLERY"
+"""Where people are kept when no gallery is named, and what names another one for all calls."""
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def chosen_gallery(named: str, *, there: bool = False) -> str:
+    """The gallery of a call; one that was not named is told.
+
+    Args:
+        named: --gallery; empty takes the variable PASSERBY_GALLERY, and without it people.gallery in the working folder.
+        there: whether it must be there already.
+
+    Raises:
+        UsageError: none is named, and the usual one is not there.
+    """
+    if named:
+        return named
+    by_variable = os.environ.get(VARIABLE, "").strip()
+    if by_variable:
+        print(f"gallery {by_variable}, as {VARIABLE} says")
+        return by_variable
+    if there and not Path(GALLERY).exists():
+        raise UsageError(
+            f"no gallery is named, and {GALLERY} is not in this folder: make it with passerby index FILM, or give --gallery, a "
+            f"file that passerby index made or milvus://host:port/collection, or set {VARIABLE}."
+        )
+    print(f"gallery {GALLERY} in this folder; --gallery or {VARIABLE} names another")
+    return GALLERY
 
 
 def counted(number: int, one: str, many: str = "") -> str:

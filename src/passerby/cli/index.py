@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from passerby.cli.galleries import counted
+from passerby.cli.galleries import chosen_gallery, counted
 from passerby.cli.index_crops import index_crops, is_street, read_crops
 from passerby.cli.moments import moment
 from passerby.errors import DataError, UsageError, listing
@@ -29,17 +29,19 @@ _CROPS = ("crops_per_track", "min_height")
 class Options:
     """Put the people of films into a gallery: find them, follow them, cut them out, keep the best crops of each track.
 
-    A source is a video file, a folder of the pictures of one camera in the order of their names, or, with --dataset, a folder of
-    crops in any layout that passerby reads. A stopped call goes on where it stopped when it is given again, and a film that is
-    in the gallery already is not added twice.
+    `passerby index FILM` is enough: `passerby search CROP` in the same folder then finds its people. A source is a video file, a
+    folder of the pictures of one camera in the order of their names, or, with --dataset, a folder of crops in any layout that
+    passerby reads. A stopped call goes on where it stopped when it is given again, and a film that is in the gallery already is
+    not added twice.
     """
 
     sources: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """video files and folders; several films of one camera one after the other"""
-    gallery: Annotated[str, tyro.conf.arg(aliases=["--to"])]
-    """a file, or milvus://host:port/collection; made where it is not there yet"""
+    gallery: Annotated[str, tyro.conf.arg(aliases=["--to"])] = ""
+    """a file, or milvus://host:port/collection; made where it is not there yet (default: what PASSERBY_GALLERY says, else
+    people.gallery in the working folder)"""
     camera: str = ""
-    """name of the camera that the films are from"""
+    """name of the camera that the films are from (default: the name of the one film, without its ending, or of its folder)"""
     start: str = ""
     """when the first film begins: 2026-11-21T09:00:00, UTC unless it says otherwise (+02:00); the films follow each other without
     a gap. Without it crops have no time. With --dataset street: when the rendered day begins (default: 2026-01-01)"""
@@ -91,20 +93,19 @@ def run(options: Options) -> None:
     from passerby.gallery import Gallery, Model
 
     model = options.model or default_model()
+    where = chosen_gallery(options.gallery)
     embedder = _embedder(options, model)
 
-    with Gallery.open(options.gallery, create=True, model=Model.of(embedder)) as gallery:
+    with Gallery.open(where, create=True, model=Model.of(embedder)) as gallery:
         _calibrate(gallery, model)
         before = len(gallery)
-        done = (
-            index_crops(options, crops, gallery, embedder) if job is None else job.run(gallery, embedder, options.camera.strip())
-        )
+        done = index_crops(options, crops, gallery, embedder) if job is None else job.run(gallery, embedder, _camera(options))
         holds = f"{counted(len(gallery), 'crop')} ({len(gallery) - before:,} new)"
-        print(f"{options.gallery}: {holds} from {listing(gallery.cameras(), 10)}")
+        print(f"{where}: {holds} from {listing(gallery.cameras(), 10)}")
         if options.json is not None:
             from passerby.files import write_json
 
-            write_json(options.json, {"gallery": options.gallery, "crops": len(gallery), "added": len(gallery) - before, **done})
+            write_json(options.json, {"gallery": where, "crops": len(gallery), "added": len(gallery) - before, **done})
 
 
 def _check(options: Options) -> None:
@@ -124,8 +125,11 @@ def _check(options: Options) -> None:
                 raise UsageError("--dataset images needs --camera, one name for all crops.")
         return
     _refuse(options, ("subset", "trial"), "acts only with --dataset")
-    if not options.camera.strip():
-        raise UsageError("--camera is needed: the name of the camera that the films are from, for instance --camera lobby.")
+    if not _camera(options):
+        raise UsageError(
+            f"--camera is needed for {len(options.sources)} films: the name of the camera that they are all from, for instance "
+            "--camera lobby. Films of several cameras are indexed one by one."
+        )
     chosen = [name for name in _EYES if getattr(options, name) is not None]
     if len(chosen) > 1:
         raise UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other: where people are is told by one of them.")
@@ -135,6 +139,15 @@ def _check(options: Options) -> None:
         _refuse(options, ("sides",), "acts only with a detector, and --detections stands in for it")
     if options.tracks is not None:
         _refuse(options, _LOOKS, "acts only with a detector, and --tracks stands in for it")
+
+
+def _camera(options: Options) -> str:
+    """As it was named, or as the one film is called; empty for several films without a name."""
+    named = options.camera.strip()
+    if named or len(options.sources) > 1:
+        return named
+    film = options.sources[0].resolve()
+    return film.name if film.is_dir() else film.stem
 
 
 def _refuse(options: Options, names: tuple[str, ...], why: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from passerby.cli.galleries import identity_of, table
+from passerby.cli.galleries import chosen_gallery, identity_of, table
 from passerby.cli.moments import moment
 from passerby.errors import DataError, UsageError, listing
 from passerby.gallery.rows import clock
@@ -33,7 +33,8 @@ class Options:
     images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """crops of one person; or none, with --like, --track or --identity"""
     gallery: str = ""
-    """a file, or milvus://host:port/collection"""
+    """a file, or milvus://host:port/collection (default: what PASSERBY_GALLERY says, else people.gallery in the working
+    folder)"""
     model: Path | None = None
     """artefact folder of the gallery's model, for images (default: the model that comes with passerby)"""
     like: tuple[int, ...] = ()
@@ -77,7 +78,8 @@ def run(options: Options) -> None:
     _check(options)
     from passerby.gallery import Gallery
 
-    with Gallery.open(options.gallery, read_only=True) as gallery:
+    where = chosen_gallery(options.gallery, there=True)
+    with Gallery.open(where, read_only=True) as gallery:
         shown, hits = _hits(options, gallery)
         _tell(options, gallery, hits)
         if options.out is not None and hits:
@@ -85,12 +87,10 @@ def run(options: Options) -> None:
         if options.json is not None:
             from passerby.files import write_json
 
-            write_json(options.json, {"gallery": options.gallery, "hits": [_plain(hit) for hit in hits]})
+            write_json(options.json, {"gallery": where, "hits": [_plain(hit) for hit in hits]})
 
 
 def _check(options: Options) -> None:
-    if not options.gallery:
-        raise UsageError("--gallery is needed: a file that passerby index made, or milvus://host:port/collection.")
     ways = [name for name in ("images", "like", "track", "identity") if getattr(options, name)]
     if len(ways) != 1:
         what = " and ".join(ways) or "nothing"
