@@ -8,7 +8,7 @@ pytest.importorskip("onnxruntime", reason="exports need the extra export")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from passerby.export.coarse import before_the_network, too_coarse  # noqa: E402
+from passerby.export.coarse import before_the_network, first_layers, too_coarse  # noqa: E402
 
 
 def network(gains: list[float]) -> onnx.ModelProto:
@@ -52,3 +52,10 @@ def test_one_loud_channel_drowns_the_others():
     kept = too_coarse(network([1000.0, 1.0, 1.0]), batches())
     assert kept == ["relu1", "conv1", "conv2", "relu2"]
     assert too_coarse(network([1000.0, 0.0, 0.0]), batches()) == []  # silent channels say nothing that could be drowned
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"), [(0, []), (1, ["scale", "conv1", "relu1"]), (2, ["scale", "conv1", "relu1", "conv2", "relu2"])]
+)
+def test_the_first_layers_are_convolutions_with_what_stands_behind_them(count: int, kept: list[str]):
+    assert first_layers(network([1, 1, 1]), count) == kept

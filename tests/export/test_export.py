@@ -116,6 +116,16 @@ def test_a_file_embeds_as_the_artefact_does(
     assert load(tmp_path).model.facts == read_export(made.path)  # a folder with one exported file stands for it
 
 
+def test_layers_that_stay_in_fp32_bring_int8_nearer(artefact: Path, probe: Probe, tmp_path: Path):
+    cosines = []
+    for layers in (0, 1000):  # all of them: what is left is what torch does
+        options = ExportOptions("onnx", "int8", "pixels", budget=ANYTHING, calibration=8, exact_layers=layers, latency=False)
+        (made,) = export(artefact, probe, options, tmp_path / str(layers))
+        cosines.append(made.comparison.cosine)
+        assert json.loads((made.path.parent / "model.int8.onnx.json").read_text())["exact_layers"] == layers
+    assert cosines[0] < cosines[1] and cosines[1] == pytest.approx(1, abs=1e-5)
+
+
 @pytest.mark.parametrize(("to", "norm"), [("onnx", "bin"), ("onnx", "half"), ("torchscript", "bin")])
 def test_instance_norms_and_stripes_are_exported(to: Any, norm: str, probe: Probe, tmp_path: Path):
     model = make_artefact(tmp_path / "artefact", ModelConfig(TINY, image_size=SIZE, head="pcb", parts=2, norm=norm))
@@ -269,6 +279,9 @@ def test_calls_that_cannot_be_are_refused(artefact: Path, probe: Probe, tmp_path
         export(artefact, probe, ExportOptions(), tmp_path / "file")
     with pytest.raises(UsageError, match="calibration is 0 images"):
         ExportOptions(calibration=0)
+    for precision, layers in (("int8", -1), ("fp16", 2)):
+        with pytest.raises(UsageError, match=f"exact_layers is {layers} with precision {precision}: 0 or more layers stay"):
+            ExportOptions(precision=precision, exact_layers=layers)
     with pytest.raises(UsageError, match="the budget for map drift is -1"):
         Budget(None, -1.0, 0.0)
     with pytest.raises(UsageError, match="acts only with --probe DIR"), probe_set(None, "market1501"):

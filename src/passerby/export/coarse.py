@@ -1,4 +1,4 @@
-"""Where 8 bits are too few: in the normalisation of pixels, and in activations whose channels are very unequal."""
+"""Where 8 bits are too few: in the normalisation of pixels, in activations whose channels are very unequal, in first layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LEAST", "before_the_network", "too_coarse"]
+__all__ = ["LEAST", "before_the_network", "first_layers", "too_coarse"]
 
 LEAST = 10.0
 """Least ratio, 10 dB, of a channel's variance to that of the rounding; nine of ten living channels must have more."""
@@ -24,6 +24,28 @@ def before_the_network(model: Any) -> list[str]:
         if node.op_type in _WEIGHTED:
             break
         names.append(node.name)
+    return names
+
+
+def first_layers(model: Any, count: int) -> list[str]:
+    """Names of the nodes of the first layers and of the activation functions behind them.
+
+    What is rounded there is wrong in everything behind it. In a MobileNetV2 trained on rendered people the first six convolutions
+    make nine tenths of what int8 costs in mAP, while no activation of theirs has channels unequal enough for `too_coarse`.
+
+    Args:
+        model: ONNX, its norms folded, nodes in their order.
+        count: convolutions and products that stay in fp32.
+    """
+    names: list[str] = []
+    outputs: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type in _WEIGHTED and count > 0:
+            count -= 1
+        elif not (count > 0 or (node.op_type in _BEHIND and node.input[0] in outputs)):
+            continue
+        names.append(node.name)
+        outputs.update(node.output)
     return names
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from passerby.artefact import Artefact, to_dict
 from passerby.embedder import Embedder
 from passerby.errors import MissingDependencyError, UsageError
-from passerby.export.coarse import before_the_network, too_coarse
+from passerby.export.coarse import before_the_network, first_layers, too_coarse
 from passerby.export.graphs import Graph, example, names_of, need_onnx, onnx_of, quietly, torchscript_of
 from passerby.models.exported_files import KEY, ExportFacts
 
@@ -67,7 +67,12 @@ def facts_of(
 
 
 def write_form(
-    path: Path, graph: Graph, facts: ExportFacts, preprocess: Any, calibration: Sequence[Sequence[np.ndarray]] = ()
+    path: Path,
+    graph: Graph,
+    facts: ExportFacts,
+    preprocess: Any,
+    calibration: Sequence[Sequence[np.ndarray]] = (),
+    exact_layers: int = 0,
 ) -> None:
     """Write a graph into a file (of OpenVINO two: the ``.bin`` lies beside it).
 
@@ -77,6 +82,7 @@ def write_form(
         facts: what the file will say of itself.
         preprocess: of the network's input.
         calibration: for int8: batches of the graph's inputs as its user will give them.
+        exact_layers: for int8: so many of the first layers stay in fp32.
 
     Raises:
         UsageError: the network does something that the form cannot hold.
@@ -89,7 +95,7 @@ def write_form(
         with quietly():
             torch.jit.save(module, str(path), _extra_files={f"{KEY}.json": facts.to_json()})
         return
-    content = onnx_bytes(graph, facts, preprocess, calibration)
+    content = onnx_bytes(graph, facts, preprocess, calibration, exact_layers)
     if facts.to == "onnx":
         path.write_bytes(content)
         return
@@ -100,12 +106,14 @@ def write_form(
     openvino.save_model(model, str(path), compress_to_fp16=facts.precision == "fp16")
 
 
-def onnx_bytes(graph: Graph, facts: ExportFacts, preprocess: Any, calibration: Sequence[Sequence[np.ndarray]] = ()) -> bytes:
+def onnx_bytes(
+    graph: Graph, facts: ExportFacts, preprocess: Any, calibration: Sequence[Sequence[np.ndarray]] = (), exact_layers: int = 0
+) -> bytes:
     """The graph as the content of an ONNX file; see `write_form`. fp16 for OpenVINO stays fp32 here: it rounds itself."""
     onnx = need_onnx()
     content = onnx_of(graph, facts.inputs, example(graph, preprocess, facts.inputs))
     if facts.precision == "int8":
-        content = _quantised(content, list(names_of(facts.inputs, by_input=graph.by_input)[0]), calibration)
+        content = _quantised(content, list(names_of(facts.inputs, by_input=graph.by_input)[0]), calibration, exact_layers)
     model = onnx.load_from_string(content)
     if facts.precision == "fp16" and facts.to == "onnx":
         from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -115,8 +123,8 @@ def onnx_bytes(graph: Graph, facts: ExportFacts, preprocess: Any, calibration: S
     return model.SerializeToString()
 
 
-def _quantised(content: bytes, names: list[str], calibration: Sequence[Sequence[np.ndarray]]) -> bytes:
-    """Static quantisation: int8 weights a channel, uint8 activations by what the calibration shows, but for `too_coarse`."""
+def _quantised(content: bytes, names: list[str], calibration: Sequence[Sequence[np.ndarray]], exact_layers: int) -> bytes:
+    """Static quantisation: int8 weights a channel, uint8 activations by what the calibration shows; `coarse` names exceptions."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -134,10 +142,11 @@ def _quantised(content: bytes, names: list[str], calibration: Sequence[Sequence[
         plain.write_bytes(content)
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
         model = onnx.load(str(ready), load_external_data=False)
-        kept = [*before_the_network(model), *too_coarse(model, [dict(zip(names, batch, strict=True)) for batch in calibration])]
+        shown = [dict(zip(names, batch, strict=True)) for batch in calibration]
+        kept = dict.fromkeys([*before_the_network(model), *first_layers(model, exact_layers), *too_coarse(model, shown)])
         quantize_static(
             str(ready), str(made), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=kept,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=list(kept),
         )  # fmt: skip
         return made.read_bytes()
 

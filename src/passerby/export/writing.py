@@ -47,10 +47,11 @@ class ExportOptions:
         cameras: of a network with camera statistics: ``inputs`` (one file that takes them) or ``each`` (one file a camera).
         budget: how far the result may be from torch.
         calibration: images that calibrate int8.
+        exact_layers: for int8: so many of the first layers stay in fp32.
         latency: measure the speed too.
 
     Raises:
-        UsageError: fewer calibration images than one.
+        UsageError: fewer calibration images than one, or first layers that stay where nothing is rounded to 8 bits.
     """
 
     to: Literal["onnx", "openvino", "torchscript"] = "onnx"
@@ -59,11 +60,17 @@ class ExportOptions:
     cameras: Literal["inputs", "each"] = "inputs"
     budget: Budget = field(default_factory=lambda: Budget.usual("fp32"))
     calibration: int = 256
+    exact_layers: int = 0
     latency: bool = True
 
     def __post_init__(self) -> None:
         if self.calibration < 1:
             raise UsageError(f"calibration is {self.calibration} images: at least one is needed, and some hundreds are better.")
+        if self.exact_layers < 0 or (self.exact_layers and self.precision != "int8"):
+            raise UsageError(
+                f"exact_layers is {self.exact_layers} with precision {self.precision}: 0 or more layers stay in fp32, and only "
+                "int8 rounds the others."
+            )
 
 
 @dataclass(frozen=True)
@@ -219,7 +226,7 @@ def _made(job: _Job, facts: Artefact, probe: Probe, options: ExportOptions, asid
     )  # fmt: skip
     path = aside / job.path.name
     calibration = list(_calibration(job, probe, options, inputs)) if options.precision == "int8" else []
-    write_form(path, graph, told, embedder.preprocess, calibration)
+    write_form(path, graph, told, embedder.preprocess, calibration, options.exact_layers)
     loaded = load(path, batch_size=embedder.batch_size, workers=embedder.workers)
     sets = [embedded(each, probe, job.cameras) for each in (embedder, loaded)]
     comparison = compare_forms(probe.name, sets[0], sets[1])
@@ -288,6 +295,7 @@ def report(made: Exported, options: ExportOptions) -> dict[str, Any]:
     """What stands beside an exported file: how near it is to torch, what was allowed, how fast it is."""
     return {
         "file": made.path.name, "to": options.to, "precision": options.precision, "inputs": options.inputs,
+        "exact_layers": options.exact_layers,
         "camera": made.camera, "bytes": made.bytes, "comparison": made.comparison.to_dict(), "budget": asdict(options.budget),
         "far": FAR, "speeds": [asdict(speed) for speed in made.speeds], "threads": torch.get_num_threads(),
     }  # fmt: skip
