@@ -17,14 +17,23 @@ def test_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["demo", "--out", str(out), *SMALL, "--epochs", "1", "--json", str(found)]) == 0
     said = capsys.readouterr().out
     assert [f"[{stage}/8]" in said for stage in range(1, 9)] == [True] * 8
-    for words in ("convention: AP by the rank rule", NOTE, "colour histogram", f"Open {out / 'report.html'} first."):
+    for words in (
+        "convention: AP by the rank rule",
+        NOTE,
+        "colour histogram",
+        "house model",
+        f"Open {out / 'report.html'} first.",
+    ):
         assert words in said
     made = ("report.html", "ranking.png", "curves.png", "run/artefact/passerby.json", "data/preview.jpg", "embeddings/query.npz")
     made += ("search.png", "street.gallery")
     assert all((out / name).is_file() for name in made)
     scores = json.loads(found.read_text())
-    assert scores["notes"] == [NOTE] and 0 <= scores["network"]["map"] <= 1
-    assert scores["network"]["num_valid"] == scores["histogram"]["num_valid"] == 8
+    assert scores["notes"][0] == NOTE and "trained on other people of this town" in scores["notes"][1]
+    assert scores["house"]["map"] > scores["network"]["map"]  # one epoch on nine people
+    assert "house model" in (out / "report.html").read_text(encoding="utf-8")
+    assert 0 <= scores["network"]["map"] <= 1
+    assert scores["network"]["num_valid"] == scores["histogram"]["num_valid"] == scores["house"]["num_valid"] == 8
     assert main(["demo", "--out", str(out), *SMALL, "--epochs", "1", "--json", str(found)]) == 0  # shown again, not trained again
     assert json.loads(found.read_text())["network"] == scores["network"]
 
