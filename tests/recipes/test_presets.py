@@ -1,19 +1,24 @@
 """Every preset is a published row, or a model of this package, that this version can run as it stands."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from passerby import datasets, models
-from passerby.configs import merged
-from passerby.errors import UsageError
+from passerby.artefact import default_model, read_description
+from passerby.configs import merged, plain
+from passerby.errors import ArtefactError, UsageError
 from passerby.losses import LossTerm
 from passerby.metrics import CONVENTIONS
+from passerby.models.weights import find_installed_weights
 from passerby.recipes import load_preset, preset_names, recipe
-from passerby.recipes.baseline import Config, augmentation, learning_rate, model_config
+from passerby.recipes.baseline import Config, augmentation, build_model, learning_rate, model_config
+from passerby.street.populations import population
 
-OWN = ("house", "house-small", "house-small-scratch")
+POPULATIONS = {"house": "house-large", "house-256": "house", "house-small": "house", "house-small-scratch": "house"}
+OWN = tuple(POPULATIONS)
 ROWS = [name for name in preset_names("baseline") if name not in OWN]
 
 
@@ -26,8 +31,24 @@ def test_models_of_this_package_train_on_the_street_and_claim_nothing(name: str)
     preset = load_preset(name)
     config = merged(Config(), preset.options, name)
     assert preset.dataset == "street" and preset.published is None
-    assert "street render --population house" in preset.note
+    assert re.findall(r"street render --population ([\w-]+)", preset.note) == [POPULATIONS[name]]
+    assert population(POPULATIONS[name])
     assert ("scratch" in name) == (config.weights == "scratch")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_their_start_weights_are_installed_or_named_with_their_licence(name: str):
+    preset = load_preset(name)
+    config = merged(Config(), preset.options, name)
+    if config.weights == "scratch" or find_installed_weights(config.backbone) is not None:
+        return
+    assert "--weights FILE" in preset.note and "Apache-2.0" in preset.note
+    with pytest.raises(ArtefactError, match=r"get timm's resnet50.a1_in1k \(Apache-2.0\): where there is a network"):
+        build_model(config, 2)
+
+
+def test_the_model_that_ships_is_what_its_preset_trains():
+    assert plain(merged(Config(), load_preset("house-small").options, "house-small")) == read_description(default_model()).config
 
 
 @pytest.mark.parametrize("name", ROWS)

