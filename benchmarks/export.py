@@ -1,12 +1,16 @@
 """How fast exported networks are beside torch, how much of that is left with decoding, and what int8 costs in mAP.
 
     python benchmarks/export.py speed [--backbones mobilenet_v2 resnet50] [--batch 16] [--seconds 6] [--busy]
+    python benchmarks/export.py speed --model ARTEFACT [--size 256 128] [--exact-layers 6] [--data DIR]
     python benchmarks/export.py embed [--backbones mobilenet_v2 resnet50] [--images 512] [--rounds 5] [--busy]
     python benchmarks/export.py drift MODEL --data DIR [--forms fp32 fp16 int8]
 
 speed: random weights at 256x128; torch as it is usually called (fp32, its own layout), torch with channels last, and the files,
 all run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch. --busy,
-for a machine with other work: one thread, and its CPU time in place of the clock's.
+for a machine with other work: one thread, and its CPU time in place of the clock's. --model: a trained network instead, at its
+own size or at --size (its weights as they are: a speed, no figures), with the layers in fp32 that the rule for int8 keeps by
+images of --data, or by drawn crops without it, and the first --exact-layers; `python benchmarks/export.py speed --model
+src/passerby/house --size 256 128 --exact-layers 6 --data street-v1/winter` measures the network that ships.
 
 embed: what `passerby embed` takes by itself (fp32 ONNX of pixels), and int8: the bare file on batches that lie ready, and
 `Embedder` on JPEG files of 64x128 px that it decodes and resizes, in turns; without mirrored images, which is the harder case.
@@ -23,7 +27,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +35,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from passerby.artefact import Artefact, load, save_artefact
+from passerby.artefact import Artefact, load, read_description, save_artefact
 from passerby.embedder import Embedder, EmbeddingRule
 from passerby.export import Budget, ExportOptions, coarse, export
 from passerby.export import probe as probes
@@ -56,6 +60,32 @@ def draw_crops(folder: Path, count: int) -> list[Path]:
     return paths
 
 
+def resized(model: Path, size: tuple[int, int] | None, folder: Path) -> Path:
+    """A trained network, for images of another size where one is given."""
+    if size is None:
+        return model
+    facts, network = read_description(model), load(model, device="cpu").model
+    told = replace(facts, model={**facts.model, "image_size": size}, preprocess=replace(facts.preprocess, size=size))
+    save_artefact(folder / "resized", network, told)
+    return folder / "resized"
+
+
+def trained(arguments: argparse.Namespace, folder: Path) -> tuple[Path, dict[str, Path]]:
+    """The artefact of --model and its files, int8 as it would ship."""
+    artefact, files = resized(arguments.model, tuple(arguments.size) if arguments.size else None, folder), {}
+    if arguments.data is None:
+        draw_crops(folder / "crops", 64)
+    with probe_set(arguments.data or folder / "crops") as probe:
+        few = replace(probe, query=probe.query[:64], gallery=probe.gallery[:64])  # nothing is compared here
+        for to, precision in available():
+            layers = arguments.exact_layers if precision == "int8" else 0
+            options = ExportOptions(
+                to, precision, "normalised", budget=ANYTHING, exact_layers=layers, latency=False  # pyright: ignore
+            )  # fmt: skip
+            files[f"{to} {precision}"] = export(artefact, few, options, folder / "files")[0].path
+    return artefact, files
+
+
 def exported(backbone: str, folder: Path, forms: list[tuple[str, str]], inputs: str) -> tuple[Path, dict[str, Path]]:
     """An artefact with random weights, and its files."""
     torch.manual_seed(0)
@@ -78,16 +108,22 @@ def available() -> list[tuple[str, str]]:
 
 
 def speed(arguments: argparse.Namespace) -> None:
-    coarse.LEAST = 0.0  # random weights do not say which layers of a trained network stay in fp32
+    if arguments.model is None:
+        coarse.LEAST = 0.0  # random weights do not say which layers of a trained network stay in fp32
     if arguments.busy:
         torch.set_num_threads(1)
     told = ", CPU time" if arguments.busy else ""
-    print(f"| threads: {torch.get_num_threads()}{told}, 256x128, batch {arguments.batch} | images/s | against torch |")
+    size = (256, 128) if arguments.model is None else size_of(arguments)
+    shown = f"{size[0]}x{size[1]}, batch {arguments.batch}"
+    print(f"| threads: {torch.get_num_threads()}{told}, {shown} | images/s | against torch |")
     print("|---|---|---|")
-    for backbone in arguments.backbones:
+    for backbone in arguments.backbones if arguments.model is None else [str(arguments.model)]:
         with tempfile.TemporaryDirectory() as made:
-            artefact, files = exported(backbone, Path(made), available(), "normalised")
-            x = torch.randn(arguments.batch, 3, 256, 128)
+            if arguments.model is None:
+                artefact, files = exported(backbone, Path(made), available(), "normalised")
+            else:
+                artefact, files = trained(arguments, Path(made))
+            x = torch.randn(arguments.batch, 3, *size)
             last = load(artefact, device="cpu").model.eval()
             plain = load(artefact, device="cpu").model.eval().to(memory_format=torch.contiguous_format)  # pyright: ignore
             passes: dict[str, Callable[[], Any]] = {
@@ -100,6 +136,12 @@ def speed(arguments: argparse.Namespace) -> None:
         for name, seconds in medians.items():
             rate = arguments.batch / seconds
             print(f"| {backbone}, {name} | {rate:.0f} | {medians['torch'] / seconds:.2f} |", flush=True)
+
+
+def size_of(arguments: argparse.Namespace) -> tuple[int, int]:
+    """Of the images that --model is shown."""
+    own = read_description(arguments.model).preprocess
+    return tuple(arguments.size) if arguments.size else own.size  # pyright: ignore
 
 
 def called(network: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
@@ -166,6 +208,10 @@ def main() -> None:
         if name == "speed":
             verb.add_argument("--batch", type=int, default=16)
             verb.add_argument("--seconds", type=float, default=6.0)
+            verb.add_argument("--model", type=Path, help="artefact, instead of random weights of --backbones")
+            verb.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="with --model: default its own")
+            verb.add_argument("--exact-layers", type=int, default=0, help="with --model, int8: first layers that stay in fp32")
+            verb.add_argument("--data", type=Path, help="with --model: images that calibrate int8")
         else:
             verb.add_argument("--images", type=int, default=512)
             verb.add_argument("--rounds", type=int, default=5)
@@ -176,6 +222,10 @@ def main() -> None:
     verb.add_argument("--forms", nargs="+", default=["fp32", "fp16", "int8"])
     verb.add_argument("--limit", type=int, default=1_000_000, help="images, about")
     arguments = parser.parse_args()
+    if getattr(arguments, "model", None) is None and any(
+        getattr(arguments, name, None) for name in ("size", "exact_layers", "data")
+    ):
+        parser.error("--size, --exact-layers and --data go with --model")
     arguments.run(arguments)
 
 
