@@ -27,10 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--towns", type=Path, required=True, help="Street-v1 M")
     parser.add_argument("--model", type=Path, nargs="*", help="artefacts, or exported files; default: the model that ships")
+    parser.add_argument("--only", nargs="+", default=list(HELD_OUT), metavar="TOWN", help="default: those in no population")
     given = parser.parse_args()
     networks: dict[str, Embedder] = {"ImageNet start": imagenet_start("cpu")}
     networks |= {str(path): load(path, device="cpu") for path in given.model or [default_model()]}
-    for town in HELD_OUT:
+    for town in given.only:
         data = datasets.read("street", given.towns / town)
         ways = {"colour histogram": embed_histograms}
         ways |= {name: (lambda split, by=by: embed(by, split)) for name, by in networks.items()}

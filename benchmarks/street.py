@@ -9,8 +9,8 @@
 
 `--root` is what `passerby street render --benchmark M --out DIR` made. `towns` and `real` train MobileNetV2 from
 ImageNet weights at 128x64 with cross-entropy and triplet loss. All mAP are by the rank rule, cross-camera (Market-1501's
-convention). The real test are the two TUD videos of ../shared/data, all 18 people, the first and the second half of each track
-standing in for two cameras with 20 frames between; nothing of them is trained on.
+convention). The real test are the two TUD videos of ../shared/data, 17 of their 18 people (one track is too short), the first and
+the second half of each track standing in for two cameras with 20 frames between; nothing of them is trained on.
 """
 
 from __future__ import annotations

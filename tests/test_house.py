@@ -1,5 +1,6 @@
 """The model that comes with passerby: whole, small, calibrated, and used where none is named."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,13 +8,29 @@ import numpy as np
 import pytest
 
 import passerby
-from passerby import artefact
+from passerby import artefact, datasets
 from passerby.cli import main
+from passerby.cli.evaluate_real import imagenet_start
+from passerby.embedder import embed
 from passerby.errors import ArtefactError
+from passerby.metrics import evaluate
 from passerby.metrics.calibration_store import read_calibration
+from passerby.models.weights import find_installed_weights
 from passerby.street.populations import HELD_OUT, population
 
 HOUSE = artefact.default_model()
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory):
+    """A small town that the model never saw."""
+    from passerby.street.folder import Order
+    from passerby.street.output import render_set
+
+    out = tmp_path_factory.mktemp("small") / "winter"
+    render_set(Order("winter", 0, 14, 4, seed=5), out, renderer="numba")
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +52,58 @@ def test_it_ships_small_and_says_what_it_is():
     assert [entry["train_identities"] for entry in facts.data] == [people]
     card = (HOUSE / "README.md").read_text(encoding="utf-8")
     assert "must not be said never to have seen a real person" in card and "Not for:" in card
+
+
+def test_the_card_is_of_these_weights_and_tells_what_was_measured():
+    """One file of results; card and page may not tell other figures."""
+    figures = json.loads((HOUSE / "figures.json").read_text(encoding="utf-8"))
+    told = [(HOUSE / "README.md").read_text(encoding="utf-8"), (DOCS / "house.md").read_text(encoding="utf-8")]
+    assert hashlib.sha256((HOUSE / "model.safetensors").read_bytes()).hexdigest() == figures["weights_sha256"]
+    assert artefact.read_description(HOUSE).weights_sha256 == figures["weights_sha256"]
+    for page in told:
+        plain = page.replace("**", "")
+        assert figures["weights_sha256"] in page
+        for name, row in figures["real"].items():
+            shares = [(row["map"], row["map_interval"]), (row["rank1"], row["rank1_interval"])]
+            shares += [(row[key]["share"], row[key]["interval"]) for key in ("named_within", "named_over_all")]
+            assert f"| {name} | " + " | ".join(map(_percent, shares)) + " |" in plain
+        for town in HELD_OUT:
+            row = figures["towns"][town]["house model"]
+            low, high = row["map_interval"]
+            assert f"{row['map']:.3f} ({low:.3f} to {high:.3f}) / {row['rank1']:.3f}" in plain
+        for rival, gain in figures["real"]["house model"]["against"].items():
+            assert all(_gain(gain[key]) in plain for key in ("map", "rank1")), rival
+
+
+def _percent(shown: tuple[float, list[float]]) -> str:
+    value, (low, high) = shown
+    return f"{100 * value:.1f} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def _gain(apart: dict) -> str:
+    low, high = apart["interval"]
+    return f"{100 * (apart['b'] - apart['a']):+.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def test_int8_stays_within_its_budget_and_the_card_says_how_far_it_is():
+    figures = json.loads((HOUSE / "figures.json").read_text(encoding="utf-8"))
+    report = json.loads((HOUSE / "model.int8.onnx.json").read_text(encoding="utf-8"))
+    assert abs(report["comparison"]["map_drift"]) < 0.01 and report["bytes"] == (HOUSE / "model.int8.onnx").stat().st_size
+    drifts = [abs(row["map_int8"] - row["map"]) for row in figures["int8"].values()]
+    least = min(row["cosine_least"] for row in figures["int8"].values())
+    card = (HOUSE / "README.md").read_text(encoding="utf-8")
+    assert max(drifts) < 0.01 and f"the largest drift, {max(drifts):.4f}" in card
+    assert f"least cosine of the two of one image {least:.3f}" in card
+
+
+def test_it_finds_rendered_people_whom_its_start_does_not(town):
+    data = datasets.read("street", town)
+    if find_installed_weights("mobilenet_v2") is None:
+        pytest.skip("the ImageNet start is not installed")
+    house, start = (
+        evaluate(embed(by, data.query), embed(by, data.gallery)).map for by in (passerby.load(), imagenet_start("cpu"))
+    )
+    assert house > start + 0.15  # the issue's margin; an untrained network is below its start
 
 
 def test_it_is_calibrated_in_a_town_that_it_never_saw():
@@ -64,7 +133,7 @@ def test_the_int8_form_is_of_these_weights(crops):
     paths = sorted(crops.glob("*/*.jpg"))[:4]
     exact, quick = passerby.load()(paths), passerby.load(HOUSE / "model.int8.onnx")(paths)
     assert artefact.read_description(HOUSE / "model.int8.onnx").short_id == artefact.read_description(HOUSE).short_id
-    assert (exact * quick).sum(axis=1).min() > 0.8
+    assert (exact * quick).sum(axis=1).min() > 0.95
 
 
 def test_an_installation_without_it_says_so(monkeypatch, tmp_path: Path):
