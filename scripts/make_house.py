@@ -86,6 +86,7 @@ def main() -> None:
     command("calibrate", given.out, *town, "--far", "0.001")
     probe = ("--probe", given.towns / CALIBRATED_IN, "--exact-layers", EXACT_LAYERS)
     command("export", given.out, "--precision", "int8", "--inputs", "pixels", *probe)
+    command("calibrate", given.out / "model.int8.onnx", *town, "--far", "0.001")
     for path in sorted(given.out.iterdir()):
         print(f"{sha256(path)}  {path.stat().st_size:>9}  {path.name}")
 

@@ -13,6 +13,7 @@ from passerby.cli import main
 from passerby.cli.evaluate_real import imagenet_start
 from passerby.embedder import embed
 from passerby.errors import ArtefactError
+from passerby.export.thresholds import read_thresholds
 from passerby.metrics import evaluate
 from passerby.metrics.calibration_store import read_calibration
 from passerby.models.weights import find_installed_weights
@@ -134,6 +135,20 @@ def test_the_int8_form_is_of_these_weights(crops):
     exact, quick = passerby.load()(paths), passerby.load(HOUSE / "model.int8.onnx")(paths)
     assert artefact.read_description(HOUSE / "model.int8.onnx").short_id == artefact.read_description(HOUSE).short_id
     assert (exact * quick).sum(axis=1).min() > 0.95
+
+
+def test_it_is_known_by_name(crops, monkeypatch, tmp_path: Path, capsys):
+    pytest.importorskip("onnxruntime")
+    assert artefact.named_model() == artefact.named_model("house") == HOUSE
+    assert artefact.named_model("house-int8") == HOUSE / "model.int8.onnx"
+    pair = [str(path) for path in sorted((crops / "query").glob("*.jpg"))[:2]]
+    assert main(["match", *pair, "--model", "house-int8"]) == 0
+    own = read_thresholds(HOUSE / "model.int8.onnx")
+    assert f"the threshold {own.threshold:.4f} lets" in capsys.readouterr().out and own.num_people == 140
+    assert own.threshold != read_calibration(HOUSE).threshold
+    monkeypatch.chdir(tmp_path)
+    Path("house").mkdir()
+    assert artefact.named_model("house") == Path("house")  # what is there goes first
 
 
 def test_an_installation_without_it_says_so(monkeypatch, tmp_path: Path):

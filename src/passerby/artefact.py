@@ -41,6 +41,7 @@ __all__ = [
     "Artefact",
     "default_model",
     "load",
+    "named_model",
     "provenance",
     "read_artefact",
     "read_cameras",
@@ -54,6 +55,7 @@ DESCRIPTION_FILE = "passerby.json"
 CAMERAS_FILE = "cameras.safetensors"
 FORMAT = 1
 _HOUSE = Path(__file__).parent / "house"  # ships with the package
+_SHIPPED = {"house": "", "house-int8": "model.int8.onnx"}  # name on the command line -> file in its folder
 _LATER = ("cameras", "cameras_sha256")  # fields that older artefacts of this format lack
 
 
@@ -204,7 +206,7 @@ def read_artefact(path: str | os.PathLike[str]) -> tuple[Artefact, dict[str, Ten
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    folder = Path(path)
+    folder = named_model(path)
     facts = read_description(folder)
     if _exported_file(folder) is not None:
         raise ArtefactError(
@@ -229,7 +231,7 @@ def read_cameras(path: str | os.PathLike[str]) -> CameraStatistics | None:
     facts = read_description(path)
     if not facts.cameras:
         return None
-    return _statistics(Path(path), facts)
+    return _statistics(named_model(path), facts)
 
 
 def _check_sha256(file: Path, told: str) -> None:
@@ -247,7 +249,7 @@ def read_description(path: str | os.PathLike[str]) -> Artefact:
     Raises:
         ArtefactError: no artefact, a damaged description, or a newer format.
     """
-    folder = Path(path)
+    folder = named_model(path)
     exported = _exported_file(folder)
     if exported is not None:
         return _checked(exported, read_export(exported).artefact)
@@ -321,6 +323,31 @@ def default_model() -> Path:
     return _HOUSE
 
 
+def named_model(name: str | os.PathLike[str] | None = None) -> Path:
+    """Where a model is that was named, or not: its path, or one of the names of those that come with the package.
+
+    Args:
+        name: an artefact folder or an exported file; ``house`` or nothing: the house model; ``house-int8``: its int8 form. A file
+            or folder of that name in the working folder goes first.
+
+    Raises:
+        ArtefactError: this installation lacks what is named.
+
+    >>> named_model("house").name, named_model("house-int8").name, named_model("runs/town/artefact").name
+    ('house', 'model.int8.onnx', 'artefact')
+    """
+    if name is None:
+        return default_model()
+    path = Path(name)
+    if str(name) not in _SHIPPED or path.exists():
+        return path
+    file = _SHIPPED[str(name)]
+    found = default_model() / file if file else default_model()
+    if not found.exists():
+        raise ArtefactError(f"this installation has no {name}: name a model, or install passerby from its wheel.")
+    return found
+
+
 def load(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -336,8 +363,8 @@ def load(
     """Load an artefact, or a file that `passerby export` made of one, ready to embed images.
 
     Args:
-        path: the artefact folder, or an exported file; None takes the house model (`default_model`). A folder with one exported
-            file and no artefact stands for that file.
+        path: the artefact folder, or an exported file; None takes the house model, as ``house`` does (`named_model`). A folder
+            with one exported file and no artefact stands for that file.
         device: ``auto`` is CUDA where there is one, else the CPU.
         precision: of the forward pass: ``fp32``, ``bf16`` or ``fp16``.
         rule: how outputs become vectors; None takes the artefact's own.
@@ -352,8 +379,8 @@ def load(
         UsageError: a device that is not there, or no statistics of a whole set for `camera_agnostic`.
         ArtefactError: see `read_artefact`; or a network that this passerby does not know, or weights that do not fit it.
     """
-    path = default_model() if path is None else path
-    exported = _exported_file(Path(path))
+    path = named_model(path)
+    exported = _exported_file(path)
     if exported is not None:
         return _load_exported(
             exported, device=device, precision=precision, rule=rule, batch_size=batch_size, workers=workers,

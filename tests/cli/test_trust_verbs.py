@@ -205,7 +205,7 @@ def test_an_artefact_keeps_its_calibration_and_matches_by_it(tmp_path, capsys, m
         (
             ["calibrate", "both.npz", "--data", "x"],
             2,
-            "--data: only an artefact folder embeds a data set; both.npz is no such folder.",
+            "--data: only a model embeds a data set; both.npz is no artefact folder or exported file.",
         ),
         (["calibrate", "both.npz", "--far", "0.01", "--store", "nowhere"], 1, "nowhere is no artefact: passerby.json is missing"),
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from passerby.cli.parsing import check_report
-from passerby.cli.stored import check_present, holds_both, read_sets
+from passerby.cli.stored import check_present, holds_both, is_model, named_inputs, read_sets
 from passerby.embeddings import Embeddings
 from passerby.errors import EmbeddingsError, UsageError, listing
 from passerby.files import write_json
@@ -29,13 +29,13 @@ _SHOWN_RATES = (0.1, 0.01, 0.001, 0.0001)
 class Options:
     """Find the similarity threshold for a false-accept rate, with intervals over people.
 
-    INPUTS is an artefact folder, which embeds people of --dataset and --data that it was not trained on and keeps the result for
-    `passerby match` and search; or stored embeddings: one file with query and gallery, both files, one set, or a folder.
-    Images of pid -1 (not labelled) and 0 are left out, so that a half-labelled set will do.
+    INPUTS is an artefact folder or an exported file, which embeds people of --dataset and --data that it was not trained on and
+    keeps the result for `passerby match` and search; or stored embeddings: one file with query and gallery, both files, one set,
+    or a folder. Images of pid -1 (not labelled) and 0 are left out, so that a half-labelled set will do.
     """
 
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """artefact folder; or embeddings: a file, two files, or a folder"""
+    """artefact folder, or a file that passerby export made; or embeddings: a file, two files, or a folder"""
     far: float = 0.001
     """false-accept rate: share of pairs of different people that may be taken for one"""
     reject_frr: float = 0.01
@@ -71,17 +71,20 @@ class Options:
 def run(options: Options) -> None:
     """Calibrate on what the options name."""
     from passerby.metrics.calibration import calibrate, drift
-    from passerby.metrics.calibration_store import check_maker, store_calibration, to_dict
+    from passerby.metrics.calibration_store import check_maker, to_dict
 
     check_report(options.json)
     if not options.inputs:
         raise UsageError("nothing to calibrate: give an artefact folder, or embeddings.")
+    options = replace(options, inputs=named_inputs(options.inputs))
     check_present(options.inputs)
-    is_artefact = (options.inputs[0] / "passerby.json").is_file()
+    is_artefact = is_model(options.inputs[0])
     _check_flags(options, is_artefact)
     there = _of_files(options.other) if options.other else None
     images = _of_model(options) if is_artefact else _of_files(options.inputs)
     made_by = str(images.meta.get("artefact", ""))
+    if options.store is not None and is_model(options.store) and not options.store.is_dir():
+        raise UsageError(f"--store {options.store} is an exported file: calibrate it itself, passerby calibrate FILE --data DIR.")
     if options.store is not None:
         check_maker(options.store, made_by)
     if there is not None and there.dim != images.dim:
@@ -98,8 +101,10 @@ def run(options: Options) -> None:
         report["drift"] = {**asdict(moved), "far_interval": list(moved.far_interval)}
     artefact = options.inputs[0] if is_artefact else options.store
     if artefact is not None:
-        store_calibration(artefact, found, made_by)
-        Console().print(f"kept in {artefact}: passerby match uses it", highlight=False, soft_wrap=True)
+        from passerby.export.thresholds import store_thresholds
+
+        kept = store_thresholds(artefact, found, made_by)
+        Console().print(f"kept in {kept}: passerby match uses it", highlight=False, soft_wrap=True)
     if options.json is not None:
         write_json(options.json, report)
 
@@ -108,7 +113,9 @@ def _check_flags(options: Options, is_artefact: bool) -> None:
     given = [name for name in _OF_MODELS if getattr(options, name) != getattr(Options(()), name)]
     if not is_artefact and given:
         flags = listing(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(f"{flags}: only an artefact folder embeds a data set; {listing(options.inputs)} is no such folder.")
+        raise UsageError(
+            f"{flags}: only a model embeds a data set; {listing(options.inputs)} is no artefact folder or exported file."
+        )
     if is_artefact and (len(options.inputs) > 1 or options.store is not None):
         raise UsageError("an artefact folder stands alone and keeps its result itself: leave out further inputs and --store.")
     if options.seed < 0:

@@ -87,9 +87,9 @@ def run(options: Options) -> None:
         raise UsageError(f"--camera {options.camera} goes with --images; a data set names the camera of each image itself.")
     if options.images and options.trial:
         raise UsageError(f"--trial is {options.trial}, but it acts only with a data set. Leave it out, or --images.")
-    from passerby.artefact import default_model
+    from passerby.artefact import named_model
 
-    model = options.model or default_model()
+    model = named_model(options.model)
     jobs, paths = _images(options) if options.images else _data(options, model)
     embedder = _embedder(options, model, paths)
     files: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from passerby.cli.comparing import conditions_of, print_comparison, print_condit
 from passerby.cli.evaluate_protocol import run_protocol
 from passerby.cli.parsing import check_report
 from passerby.cli.reranking import FLAGS, before_and_after, method_of
-from passerby.cli.stored import check_present, holds_both, is_model, read_columns, read_sets
+from passerby.cli.stored import check_present, holds_both, is_model, named_inputs, read_columns, read_sets
 from passerby.cli.trained_on import trained_on
 from passerby.embeddings import Embeddings, QueryGallery
 from passerby.errors import DataError, UsageError, listing
@@ -145,6 +145,7 @@ def run(options: Options) -> None:
         run_protocol(options)
         return
     _check(options)
+    options = replace(options, inputs=named_inputs(options.inputs))
     check_present(options.inputs)
     two_runs = len(options.inputs) == 2 and all(map(holds_both, options.inputs))
     _check_company(options, two_runs)

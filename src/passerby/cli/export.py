@@ -64,7 +64,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Export, compare and tell."""
-    from passerby.artefact import read_description
+    from passerby.artefact import named_model, read_description
     from passerby.export import Budget, ExportOptions, export
     from passerby.export.forms import check_form
     from passerby.export.probe import probe_set
@@ -84,12 +84,13 @@ def run(options: Options) -> None:
         options.exact_layers,
         options.latency,
     )
-    points = isinstance(read_description(options.model).preprocess, CloudPreprocess)
+    model = named_model(options.model)
+    points = isinstance(read_description(model).preprocess, CloudPreprocess)
     check_form(how.to, how.precision, "points" if points else how.inputs)
     with probe_set(
         options.probe, options.probe_dataset, points=points, many=options.precision == "int8", workers=available_cores()
     ) as probe:
-        made = export(options.model, probe, how, options.out)
+        made = export(model, probe, how, options.out)
     _tell(made)
     if options.json is not None:
         from passerby.export.writing import report

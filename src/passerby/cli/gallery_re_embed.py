@@ -36,15 +36,15 @@ def run(options: Options) -> None:
     """Embed and change."""
     from passerby import artefact
     from passerby.export import fastest
+    from passerby.export.thresholds import find_thresholds
     from passerby.gallery import Gallery, Thresholds
-    from passerby.metrics.calibration_store import find_calibration
 
-    model = options.model or artefact.default_model()
+    model = artefact.named_model(options.model)
     with Gallery.open(options.gallery) as gallery:
         plain = artefact.load(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
         embedder = fastest(plain, model)
         count = gallery.re_embed(embedder, images=options.images)
-        stored = find_calibration(model)
+        stored = find_thresholds(model)
         if stored is not None:
             gallery.set_thresholds(Thresholds.of(stored))
         print(f"{options.gallery}: {count:,} crops, now of {gallery.model.name} ({gallery.model.dim} dimensions)")

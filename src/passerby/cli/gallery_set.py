@@ -29,15 +29,15 @@ class Options:
 
 def run(options: Options) -> None:
     """Set what is given."""
-    from passerby.artefact import read_description
+    from passerby.artefact import named_model, read_description
     from passerby.errors import GalleryError
+    from passerby.export.thresholds import read_thresholds
     from passerby.gallery import Gallery, Thresholds
-    from passerby.metrics.calibration_store import read_calibration
 
     if options.model is None and options.transitions is None:
         raise UsageError("nothing to set: give --model for thresholds, or --transitions for the ways between cameras.")
     ways = None if options.transitions is None else _ways(options.transitions)
-    limits = None if options.model is None else Thresholds.of(read_calibration(options.model))
+    limits = None if options.model is None else Thresholds.of(read_thresholds(named_model(options.model)))
     with Gallery.open(options.gallery) as gallery:
         if options.model is not None and limits is not None:
             made_by = read_description(options.model).short_id

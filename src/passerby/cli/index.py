@@ -46,7 +46,8 @@ class Options:
     """when the first film begins: 2026-11-21T09:00:00, UTC unless it says otherwise (+02:00); the films follow each other without
     a gap. Without it crops have no time. With --dataset street: when the rendered day begins (default: 2026-01-01)"""
     model: Path | None = None
-    """artefact folder of the model that makes the vectors (default: the model that comes with passerby)"""
+    """artefact folder or exported file that makes the vectors (default: house, the model that comes with passerby; house-int8 is
+    its quick form)"""
     every: int = 1
     """look at every N-th frame; tracks go on between them. Five looks a second are enough for people who walk: 5 of 25 frames"""
     crops_per_track: int = 5
@@ -89,10 +90,10 @@ def run(options: Options) -> None:
     _check(options)
     job = None if options.dataset else _Job.of(options)
     crops = read_crops(options) if options.dataset else []
-    from passerby.artefact import default_model
+    from passerby.artefact import named_model
     from passerby.gallery import Gallery, Model
 
-    model = options.model or default_model()
+    model = named_model(options.model)
     where = chosen_gallery(options.gallery)
     embedder = _embedder(options, model)
 
@@ -169,10 +170,10 @@ def _embedder(options: Options, model: Path) -> Embedder:
 
 def _calibrate(gallery: Gallery, model: Path) -> None:
     """Give a gallery without thresholds those of the model."""
+    from passerby.export.thresholds import find_thresholds
     from passerby.gallery import Thresholds
-    from passerby.metrics.calibration_store import find_calibration
 
-    stored = find_calibration(model)
+    stored = find_thresholds(model)
     if stored is not None and gallery.thresholds is None:
         gallery.set_thresholds(Thresholds.of(stored))
 

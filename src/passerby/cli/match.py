@@ -26,7 +26,8 @@ class Options:
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """two image files"""
     model: Path | None = None
-    """artefact folder with a calibration (default: the house model, which comes with passerby)"""
+    """artefact folder or exported file with a calibration; house-int8 is the quick form of the house model, which comes with
+    passerby and is the default"""
     cameras: tuple[str, ...] = ()
     """for a model with camera statistics: the camera of each image, or one for both"""
     device: str = "auto"
@@ -37,8 +38,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Compare the two images."""
-    from passerby.artefact import default_model, load
-    from passerby.metrics.calibration_store import read_calibration
+    from passerby.artefact import load, named_model
+    from passerby.export.thresholds import read_thresholds
 
     check_report(options.json)
     if len(options.images) != 2:
@@ -48,8 +49,8 @@ def run(options: Options) -> None:
     gone = [path for path in options.images if not path.is_file()]
     if gone:
         raise DataError(f"{listing(gone)}: no such image.")
-    model = options.model or default_model()
-    calibration = read_calibration(model)
+    model = named_model(options.model)
+    calibration = read_thresholds(model)
     embedder = load(model, device=options.device)
     camera = options.cameras if len(options.cameras) == 2 else options.cameras[0] if options.cameras else None
     one, other = embedder(options.images, camera).astype(float)

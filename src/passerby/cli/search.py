@@ -36,7 +36,8 @@ class Options:
     """a file, or milvus://host:port/collection (default: what PASSERBY_GALLERY says, else people.gallery in the working
     folder)"""
     model: Path | None = None
-    """artefact folder of the gallery's model, for images (default: the model that comes with passerby)"""
+    """the gallery's model, for images: artefact folder or exported file (default: house, the model that comes with passerby;
+    house-int8 is its quick form)"""
     like: tuple[int, ...] = ()
     """numbers of stored crops of one person, instead of images"""
     track: str = ""

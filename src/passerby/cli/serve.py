@@ -36,7 +36,8 @@ class Options:
     names: tuple[str, ...] = ()
     """further host names under which the page is reached, for instance through a proxy; others are refused"""
     model: Path | None = None
-    """artefact folder of the gallery's model, for pictures that are sent (default: the model that comes with passerby)"""
+    """the gallery's model, for pictures that are sent: artefact folder or exported file (default: house, the model that comes
+    with passerby; house-int8 is its quick form)"""
     detector: Path | None = None
     """an ONNX file that finds people in whole pictures (default: the one that comes with passerby)"""
     device: str = "auto"

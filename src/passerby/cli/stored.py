@@ -13,7 +13,7 @@ from passerby import embeddings
 from passerby.embeddings import SUFFIXES, Embeddings, QueryGallery
 from passerby.errors import DataError, listing
 
-__all__ = ["check_present", "holds_both", "is_model", "read_columns", "read_sets"]
+__all__ = ["check_present", "holds_both", "is_model", "named_inputs", "read_columns", "read_sets"]
 
 
 def check_present(paths: Sequence[Path]) -> None:
@@ -25,6 +25,19 @@ def check_present(paths: Sequence[Path]) -> None:
     gone = [path for path in paths if not path.exists()]
     if gone:
         raise DataError(f"{listing(gone)}: no such file or folder. Give embeddings, or the artefact folder that training wrote.")
+
+
+def named_inputs(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Paths, with models that come with the package by their names (``house``, ``house-int8``).
+
+    Raises:
+        ArtefactError: see `artefact.named_model`.
+    """
+    if not any(path.name.startswith("house") for path in paths):
+        return tuple(paths)  # stored embeddings need no torch
+    from passerby.artefact import named_model
+
+    return tuple(named_model(path) for path in paths)
 
 
 def is_model(path: Path) -> bool:
