@@ -145,7 +145,7 @@ def _check(options: Options) -> None:
 def _camera(options: Options) -> str:
     """As it was named, or as the one film is called; empty for several films without a name."""
     named = options.camera.strip()
-    if named or len(options.sources) > 1:
+    if named or len(options.sources) != 1:
         return named
     film = options.sources[0].resolve()
     return film.name if film.is_dir() else film.stem
