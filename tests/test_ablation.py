@@ -1,0 +1,45 @@
+"""Rows of the ablation: told apart by their settings, old ones readable, spread of the seeds as it should be."""
+
+import importlib.util
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def ablation():
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        spec = importlib.util.spec_from_file_location("ablation", BENCHMARKS / "ablation.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    return module
+
+
+def row(seed: int, real: float, **more) -> dict:
+    return {"condition": "everything", "seed": seed, "real": {"map": real, "rank1": real}} | {
+        town: {"map": 0.1, "rank1": 0.1} for town in ("harbour", "winter")
+    } | more  # fmt: skip
+
+
+def test_rows_of_other_settings_stand_apart_and_old_ones_are_of_theirs(ablation, tmp_path: Path, capsys):
+    told = ablation.settings(Namespace(ids=400, views=6, epochs=10, average="off"))
+    assert ablation.settings_of(row(0, 0.4)) != ablation.settings_of(row(0, 0.4, settings=told))
+    lines = [row(0, 0.4), row(1, 0.5), row(2, 0.6), row(0, 0.7, settings=told)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    ablation.table(Namespace(work=tmp_path))
+    said = capsys.readouterr().out
+    assert "average ema, pad_px 10" in said and "average off, pad_px 3" in said
+    assert "| 50.0 +- 10.0 |" in said and "| 70.0 |" in said  # three seeds: divided by two; one has no spread
+
+
+def test_padding_is_the_same_share_at_every_size(ablation):
+    assert [ablation.padding(height) for height in (64, 96, 128, 256)] == [2, 3, 5, 10]
