@@ -74,9 +74,10 @@ def test_the_artefact_embeds_as_the_trained_network_did(colours: ReidData, tmp_p
     "options",
     [
         {"losses": ("arcface",), "average": "ema", "random_erasing": 0.5, "evaluate_every": 1},
+        {"sampler": "identity", "images_per_identity": 2, "domains_per_batch": 1},
         {"average": "swa", "epochs": 5, "sampler": "identity", "warmup_epochs": 1.0, "warmup": "loss"},
     ],
-    ids=["ema and class weights", "averaged epochs"],
+    ids=["ema and class weights", "one domain a batch", "averaged epochs"],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(options, colours: ReidData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     config = replace(SMALL, **options)

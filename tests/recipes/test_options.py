@@ -30,6 +30,7 @@ from passerby.training import load_history
 
 BASE = Config(backbone="osnet_x0_25", weights="scratch", height=64, width=32, pad_px=2, batch_size=8, epochs=10)
 LABELS = np.arange(48) // 8
+TOWNS = ["ab"[label % 2] for label in LABELS]
 
 
 def step_of(config: Config) -> BaselineStep:
@@ -115,6 +116,7 @@ OPTIONS: dict[str, tuple[Any, Callable[[Config], Any], dict[str, Any]]] = {
     "sampler": ("identity", lambda config: type(make_sampler(config, LABELS)), {}),
     "batch_size": (16, lambda config: make_sampler(config, LABELS).epoch(0), {}),
     "images_per_identity": (2, lambda config: make_sampler(config, LABELS).epoch(0), {"sampler": "identity"}),
+    "domains_per_batch": (1, lambda config: make_sampler(config, LABELS, TOWNS).epoch(0), {"sampler": "identity"}),
     "seed": (1, lambda config: make_sampler(config, LABELS).epoch(0), {}),
 }
 ELSEWHERE = {  # options of a run as a whole, and where they are tested

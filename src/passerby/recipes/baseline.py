@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +39,7 @@ from passerby.models import ModelConfig, ReidModel
 from passerby.models.weights import load_start_weights
 from passerby.records import ReidData, Split
 from passerby.running import fingerprint, fit_to_train, hold_out_first, logged_evaluation, save_run, write_settings
-from passerby.samplers import IdentitySampler, Sampler, ShuffleSampler, identities_per_batch
+from passerby.samplers import FewDomainsSampler, IdentitySampler, Sampler, ShuffleSampler, identities_per_batch
 from passerby.training import (
     Clock,
     Constant,
@@ -139,6 +139,8 @@ class Config:
     """images a step, over all processes"""
     images_per_identity: int = 4
     """K of the P x K sampler; P is batch size / K"""
+    domains_per_batch: int = 0
+    """P x K sampler: people of so many data sets (towns of a street) a batch, equally many of each; 0: of any"""
 
     # -- losses
     label_smoothing: float = 0.0
@@ -222,6 +224,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "backbone_lr_factor": (0, math.inf), "instance_gamma": (0, math.inf), "momentum": (0, 1), "label_smoothing": (0, 1),
     "ema_decay": (0, 1), "max_grad_norm": (0, math.inf), "warmup_epochs": (0, math.inf), "linear_dim": (0, math.inf),
     "evaluate_every": (0, math.inf), "save_every_steps": (0, math.inf), "keep_every": (0, math.inf), "seed": (0, math.inf),
+    "domains_per_batch": (0, math.inf),
 }  # fmt: skip
 
 
@@ -234,6 +237,7 @@ _ONLY_WITH: dict[str, tuple[str, Callable[[Config], bool]]] = {
     "nesterov": ("optimizer sgd", lambda config: config.optimizer == "sgd"),
     "ema_decay": ("average ema", lambda config: config.average == "ema"),
     "images_per_identity": ("sampler identity or a loss that needs pairs", _with_pairs),
+    "domains_per_batch": ("sampler identity or a loss that needs pairs", _with_pairs),
     "adversarial_every": ("adversarial above 0", lambda config: config.adversarial > 0),
     "instance_gamma": ("loss instance or instance-id", lambda config: any(loss.startswith("instance") for loss in config.losses)),
     "warmup": ("warmup_epochs above 0", lambda config: config.warmup_epochs > 0),
@@ -410,8 +414,13 @@ def loss_terms(config: Config) -> tuple[LossTerm, ...]:
     return tuple(replace(term, options=gamma) if term.name.startswith("instance") else term for term in terms)
 
 
-def make_sampler(config: Config, labels: np.ndarray) -> Sampler:
+def make_sampler(config: Config, labels: np.ndarray, domains: Sequence[str] = ()) -> Sampler:
     """P x K where a loss needs pairs, else a plain shuffle; this process's share of either.
+
+    Args:
+        config: options.
+        labels: (N,) training classes.
+        domains: (N,) data set of each image, where `domains_per_batch` asks for it.
 
     Raises:
         UsageError: the batch does not divide, or there are too few people or images.
@@ -425,6 +434,9 @@ def make_sampler(config: Config, labels: np.ndarray) -> Sampler:
         )
     if config.sampler == "identity" or (config.sampler == "auto" and needing):
         P = identities_per_batch(size, K, here.size)
+        if config.domains_per_batch:
+            count = config.domains_per_batch
+            return FewDomainsSampler(domains, labels, P, K, count, seed=config.seed, rank=here.rank, world=here.size)
         return IdentitySampler(labels, P, K, seed=config.seed, rank=here.rank, world=here.size)
     return ShuffleSampler(len(labels), size, seed=config.seed, rank=here.rank, world=here.size)
 
@@ -438,7 +450,8 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
     """
     transform = augmentation(config)
     classes = labels_of(train, labels).numpy()
-    loader = TrainLoader(train, labels, transform, make_sampler(config, classes), seed=config.seed, workers=workers)
+    sampler = make_sampler(config, classes, [record.domain for record in train])
+    loader = TrainLoader(train, labels, transform, sampler, seed=config.seed, workers=workers)
     if (config.generated is None) != (config.generated_weight == 0):
         raise UsageError(
             f"generated is {config.generated}, generated_weight {config.generated_weight}: give both, or neither. "

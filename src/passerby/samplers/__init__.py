@@ -5,6 +5,7 @@ A global batch is cut into `world` shares, one a process, so that the K images o
 
 from passerby.samplers.classes import BalancedSampler, ClassSampler
 from passerby.samplers.domains import DomainBalancedSampler
+from passerby.samplers.few_domains import FewDomainsSampler
 from passerby.samplers.plain import IdentitySampler, Sampler, SequentialSampler, ShuffleSampler, identities_per_batch
 from passerby.samplers.repeating import RepeatingSampler
 
@@ -12,6 +13,7 @@ __all__ = [
     "BalancedSampler",
     "ClassSampler",
     "DomainBalancedSampler",
+    "FewDomainsSampler",
     "IdentitySampler",
     "RepeatingSampler",
     "Sampler",

@@ -167,7 +167,7 @@ class IdentitySampler:
         self.P, self.K, self.seed, self.remainder, self.rank, self.world = P, K, seed, remainder, rank, world
         sizes = np.array([len(images) for images in self._images])
         self._groups = np.maximum(1, -(-sizes // K) if remainder == "pad" else sizes // K)
-        self._length = _most_batches(self._groups, P)
+        self._length = most_batches(self._groups, P)
 
     def __len__(self) -> int:
         return self._length
@@ -176,7 +176,7 @@ class IdentitySampler:
         """The batches of the 0-based epoch `number`, P / world x K positions each."""
         generator = _generator(self.seed, number)
         groups = [self._grouped(images, generator) for images in self._images]
-        people = self._people(generator)
+        people = drawn(self._groups, self.P, self._length, generator)
         batches = [[position for person in batch for position in next(groups[person])] for batch in people]
         return [_share(batch, self.rank, self.world) for batch in batches]
 
@@ -191,16 +191,25 @@ class IdentitySampler:
         whole = order[: len(order) // self.K * self.K].reshape(-1, self.K)
         return iter(whole.tolist())
 
-    def _people(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
-        left = _rationed(np.minimum(self._groups, self._length), self.P * self._length, generator)
-        for batches_left in range(self._length, 0, -1):
-            # Largest u^(1/w) is a draw without replacement with weights w (Efraimidis and Spirakis 2006); whoever has a group
-            # for each batch that is left comes first, and there are never more than P of those.
-            keys = np.log1p(-generator.random(len(left))) / np.maximum(left, 1)
-            keys = np.where(left == batches_left, keys + 1e300, np.where(left == 0, -np.inf, keys))
-            chosen = np.argpartition(keys, -self.P)[-self.P :]
-            left[chosen] -= 1
-            yield generator.permutation(np.sort(chosen))
+
+def drawn(groups: np.ndarray, P: int, length: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """Whose groups stand in each batch: P different owners of groups a time.
+
+    Args:
+        groups: groups of each owner.
+        P: owners a batch.
+        length: batches, `most_batches` at the most.
+        generator: what decides.
+    """
+    left = _rationed(np.minimum(groups, length), P * length, generator)
+    for batches_left in range(length, 0, -1):
+        # Largest u^(1/w) is a draw without replacement with weights w (Efraimidis and Spirakis 2006); whoever has a group
+        # for each batch that is left comes first, and there are never more than P of those.
+        keys = np.log1p(-generator.random(len(left))) / np.maximum(left, 1)
+        keys = np.where(left == batches_left, keys + 1e300, np.where(left == 0, -np.inf, keys))
+        chosen = np.argpartition(keys, -P)[-P:]
+        left[chosen] -= 1
+        yield generator.permutation(np.sort(chosen))
 
 
 def identities_per_batch(batch_size: int, images_per_identity: int, world: int = 1) -> int:
@@ -257,7 +266,7 @@ def nearest_multiples(value: int, unit: int, smallest: int | None = None) -> str
     return str(below) if above == below else f"{below} or {above}"
 
 
-def _most_batches(groups: np.ndarray, P: int) -> int:
+def most_batches(groups: np.ndarray, P: int) -> int:
     """The largest number of batches of P different people: the largest b with sum(min(groups, b)) >= P b."""
     low, high = 1, int(groups.sum()) // P
     while low < high:
