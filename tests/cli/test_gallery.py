@@ -140,7 +140,7 @@ def test_thresholds_come_from_the_gallerys_own_model(path: Path, tmp_path: Path,
     from types import SimpleNamespace
 
     monkeypatch.setattr(
-        "passerby.metrics.calibration_store.read_calibration",
+        "passerby.export.thresholds.read_calibration",
         lambda folder: SimpleNamespace(threshold=0.7, reject_threshold=0.4, far=0.01),
     )
     monkeypatch.setattr("passerby.artefact.read_description", lambda folder: SimpleNamespace(short_id=folder.name))

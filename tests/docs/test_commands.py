@@ -46,12 +46,11 @@ PAGES = {
     "README.md": Page(
         {
             "DIR": "people", "osnet_x1_0_market.pth": "osnet", "lobby.mp4": "film", "somebody.jpg": "crop",
-            "town.gallery": "gallery",
         },
         {
             "--preset market-resnet50": f"--preset market-resnet50 {ALL}",
             "export runs": "export --no-latency runs",
-            "lobby.mp4 --gallery": "lobby.mp4 --sides 160 --gallery",
+            "lobby.mp4 --start": "lobby.mp4 --sides 416 --start",
             "plot ranking": "plot ranking --dpi 40",
         },
         {"passerby evaluate real --data ../shared/data": "films of real people; tests/cli/test_evaluate_real.py"},
@@ -72,11 +71,12 @@ PAGES = {
         {**MODEL, "DIR": "people"}, {"--probe DIR": "", "passerby export": "passerby export --no-latency --probe DIR"},
     ),
     "docs/house.md": Page(
-        {"film.mp4": "film", "town.gallery": "gallery", "crop.jpg": "crop", **CROPS, "street-house": "street"},
-        {"--preset house-small": f"--preset house-small {ALL}", "film.mp4 --camera": "film.mp4 --sides 160 --camera"},
+        {"film.mp4": "film", "crop.jpg": "crop", **CROPS, "street-house": "street"},
+        {"--preset house-small": f"--preset house-small {ALL}", "--cameras 1 4 --seconds 20": "--cameras 1 4 --seconds 0.2"},
         {
             "passerby evaluate real --data DIR": "films of real people; tests/cli/test_evaluate_real.py",
-            "passerby street render --population house --out street-house": FIXED,
+            "passerby index vtest.avi": "a film of real people",
+            "passerby street render --population house --out street-house --renderer numba": FIXED,
             "passerby street render --benchmark M --out street-v1": FIXED,
         },
     ),
@@ -164,8 +164,8 @@ PAGES = {
     "docs/reranking.md": Page({"FILE.npz": "both"}),
     "docs/search.md": Page(
         {
-            "somebody.jpg": "crop", "front.jpg": "crop", "back.jpg": "other_crop", "town.gallery": "gallery", "ways.csv": "ways",
-            "DIR": "people", "OTHER": "run/artefact",
+            "somebody.jpg": "crop", "front.jpg": "crop", "back.jpg": "other_crop", "town.gallery": "gallery",
+            "people.gallery": "gallery", "ways.csv": "ways", "DIR": "people", "OTHER": "run/artefact",
         },
         {"--dataset NAME": "--dataset market-style", "--model DIR": "--model OTHER"},
         {
