@@ -180,7 +180,7 @@ def _cell(rows: Sequence[dict[str, Any]], towns: Sequence[str], method: str) -> 
     whole = [np.mean(found, axis=0) for found in seeds.values() if len(found) == len(towns)]
     if not whole:
         return ""
-    mean, std = np.mean(whole, axis=0), np.std(whole, axis=0)
+    mean, std = np.mean(whole, axis=0), np.std(whole, axis=0, ddof=1 if len(whole) > 1 else 0)
     return f"{100 * mean[0]:.1f} +- {100 * std[0]:.1f} / {100 * mean[1]:.1f} +- {100 * std[1]:.1f}"
 
 

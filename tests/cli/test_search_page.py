@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ class Embedder:
 def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setattr("passerby.artefact.load", lambda model=None, **how: Embedder())
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PASSERBY_GALLERY", raising=False)
     for name in ("somebody", "front", "back"):
         Image.new("RGB", (40, 80)).save(f"{name}.jpg")
     Path("ways.csv").write_text("from,to,seconds\nlobby,yard,40\n")
@@ -42,6 +44,7 @@ def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
                 for n in range(12)
             ]
         )  # fmt: skip
+    shutil.copy("town.gallery", "people.gallery")  # the default, which the page's first command searches
     text = PAGE.read_text(encoding="utf-8")
     blocks = [block for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S) if not language]
     lines = [line for block in blocks for line in block.splitlines()]

@@ -32,8 +32,9 @@ def test_a_preset_makes_its_network_and_names_its_data(name: str):
 
 def test_there_is_one_for_every_row_of_the_ablation():
     assert NAMES == [
-        "d-resnet", "dg-mobilenet-x1-0", "dg-mobilenet-x1-4", "dg-mobilenet-x1-4-bin", "dg-mobilenet-x1-4-bn",
-        "dg-mobilenet-x1-4-dualnorm", "dg-mobilenet-x1-4-half", "dg-mobilenet-x1-4-in", "dg-resnet", "dg-resnet-ibn", "m-resnet",
+        "d-resnet", "d-resnet-bin", "d-resnet-bn", "dg-mobilenet-x1-0", "dg-mobilenet-x1-4", "dg-mobilenet-x1-4-bin",
+        "dg-mobilenet-x1-4-bn", "dg-mobilenet-x1-4-dualnorm", "dg-mobilenet-x1-4-half", "dg-mobilenet-x1-4-in", "dg-resnet",
+        "dg-resnet-bin", "dg-resnet-bn", "dg-resnet-ibn", "m-resnet", "m-resnet-bin", "m-resnet-bn",
     ]  # fmt: skip
 
 
