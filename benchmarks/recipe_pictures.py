@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from passerby.plots.style import COLOURS, HATCHES, MARKERS, head_and_foot, line_of, look, percent_axis, save_figure
 
@@ -45,6 +46,7 @@ def grouped_bars(axes: Any, groups: Sequence[str], series: dict[str, list[list[f
             axes.plot([place] * len(values), values, linestyle="", marker=MARKERS[number], color="black", markersize=3)
     axes.set_xticks(range(len(groups)), groups)
     percent_axis(axes.yaxis)
+    axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percents
     axes.set_ylabel("mAP")
     axes.grid(axis="x", visible=False)
 
@@ -93,7 +95,8 @@ def metabin(rows: list[dict[str, Any]]) -> Figure:
     else:
         series = {n: [[r["map"] for r in rows if r["method"] == n and r["town"] == town] for town in towns] for n in methods}
         grouped_bars(axes, towns, series)
-        axes.legend(ncols=len(methods))
+        axes.set_ylim(top=1.2 * max(row["map"] for row in rows))  # room for the legend
+        axes.legend(loc="upper center", ncols=len(methods))
     seeds, first = len({row["seed"] for row in rows}), rows[0]
     head_and_foot(
         figure,

@@ -83,7 +83,7 @@ def test_shipped_trials_are_whole_and_differ():
 
 
 def test_matlab_gives_the_order_of_its_documentation():
-    # As documented, in a fresh session: rand gives 0.8147 0.9058 0.1270 0.9134 0.6324 0.0975, and randperm(6) 6 3 5 1 2 4.
+    # As documented, freshly started: rand gives 0.8147 0.9058 0.1270 0.9134 0.6324 0.0975, and randperm(6) 6 3 5 1 2 4.
     assert np.argsort([0.8147, 0.9058, 0.1270, 0.9134, 0.6324, 0.0975]).tolist() == [5, 2, 4, 0, 1, 3]
     assert matlab_permutations(6, 1) == [[5, 2, 4, 0, 1, 3]]
 
