@@ -3,10 +3,10 @@
     python benchmarks/metabin_street.py run --root STREET_M --out rows.jsonl
     python benchmarks/metabin_street.py table --out rows.jsonl
 
-`run` goes on where it stopped: a row that is in the file is not made again. All methods of a town and a seed start from the same
-weights and see the same base batches; a row is the artefact of the last epoch, measured once on the town that was left out. BN is
-measured again with statistics of the town's own unlabelled images, all together and by camera: how much of what is lost in a new
-place is style.
+`run` goes on where it stopped: a row that is in the file with the same settings is not made again. All methods of a town and a
+seed start from the same weights and see the same base batches; a row is the artefact of the last epoch, measured once on the
+town that was left out. BN is measured again with statistics of the town's own unlabelled images, all together and by camera:
+how much of what is lost in a new place is style.
 
     python benchmarks/metabin_street.py run --alone --root STREET_M --out alone.jsonl --towns campus --batch 48 \
         --images-per-identity 2 --epochs 30
@@ -34,6 +34,16 @@ METHODS: dict[str, dict[str, Any]] = {
     "BIN joint": {"norm": "bin", "meta": False},
     "MetaBIN": {"norm": "bin", "meta": True},
 }
+
+
+SETTINGS = ("size", "views", "batch", "images_per_identity", "epochs", "lr", "gate_lr", "backbone", "weights")
+"""Options that a row is of, beside town, seed and method."""
+
+
+def is_of(row: dict[str, Any], options: argparse.Namespace) -> bool:
+    """Whether a row was made with these settings; those that an older row does not tell are taken to be alike."""
+    same = all(row.get(name, getattr(options, name)) == getattr(options, name) for name in SETTINGS)
+    return same and ("alone" in row) == options.alone
 
 
 def small_copy(data: Any, cache: Path, size: tuple[int, int], views: int) -> Any:
@@ -107,8 +117,7 @@ def one_row(data: Any, town: str, seed: int, method: str, options: argparse.Name
         "town": town, "seed": seed, "method": method, **mean, "ce": load_history(run).epochs[-1]["ce"],
         "gate_mean": float(np.mean(list(gate.values()))) if gate else None,
         "cpu_s": time.process_time() - cpu, "wall_s": time.monotonic() - began, "images": len(sources.train),
-        "epochs": options.epochs, "batch": options.batch, "size": list(options.size), "backbone": options.backbone,
-        "gate_lr": options.gate_lr, **({"alone": found} if options.alone else {}),
+        **{name: getattr(options, name) for name in SETTINGS}, **({"alone": found} if options.alone else {}),
     }  # fmt: skip
     if not options.keep:
         shutil.rmtree(run)
@@ -140,12 +149,17 @@ def run(options: argparse.Namespace) -> None:
     """Make the rows that are missing."""
     from passerby import datasets
 
-    data = small_copy(datasets.read("street", options.root), options.work / "images", tuple(options.size), options.views)
+    data = small_copy(
+        datasets.read("street", options.root),
+        options.work / "images-{}x{}".format(*options.size),
+        tuple(options.size),
+        options.views,
+    )
     domains = sorted({record.domain for record in data.train})
     absent = [town for town in options.towns if f"street-{town}" not in domains]
     if absent:
         raise SystemExit(f"no town {', '.join(absent)} in {options.root}: there are {', '.join(domains)}")
-    done = {(row["town"], row["seed"], row["method"]) for row in rows_of(options.out)}
+    done = {(row["town"], row["seed"], row["method"]) for row in rows_of(options.out) if is_of(row, options)}
     for town in options.towns:
         for seed in options.seeds:
             for method in options.methods:
@@ -162,6 +176,10 @@ def run(options: argparse.Namespace) -> None:
 def table(options: argparse.Namespace) -> None:
     """Print mean and deviation over seeds by town, and the mean over towns."""
     rows = rows_of(options.out)
+    mixed = [name for name in SETTINGS if len({str(row[name]) for row in rows if name in row}) > 1]
+    mixed += ["alone"] if len({"alone" in row for row in rows}) > 1 else []
+    if mixed:
+        raise SystemExit(f"{options.out} has rows of several settings ({', '.join(mixed)}): keep each in a file of its own")
     towns = sorted({row["town"] for row in rows})
     print("| left out | " + " | ".join(METHODS) + " |\n|---|" + "---|" * len(METHODS))
     for town in [*towns, None]:

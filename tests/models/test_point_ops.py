@@ -140,12 +140,16 @@ def test_edge_sums_are_those_of_the_gathered_rows():
         torch.testing.assert_close(found, expected)
 
 
-def test_gradients_are_those_of_differences():
+def check_gradients() -> None:
     random = torch.Generator().manual_seed(0)
     values = torch.randn(2, 7, 3, dtype=torch.float64, generator=random).requires_grad_()
     index = torch.randint(0, 7, (2, 7, 4), generator=random)
     assert torch.autograd.gradcheck(lambda v: gather(v, index), values)
     assert torch.autograd.gradcheck(lambda v: edge_sums(v, index), values)
+
+
+def test_gradients_are_those_of_differences():
+    check_gradients()
 
 
 def test_the_result_does_not_depend_on_the_number_of_threads():
@@ -231,11 +235,7 @@ def _distances(values: Tensor, index: Tensor) -> Tensor:
 
 @pytest.mark.usefixtures("without_loops")
 def test_the_gradients_of_other_devices_are_those_of_differences():
-    random = torch.Generator().manual_seed(0)
-    values = torch.randn(2, 7, 3, dtype=torch.float64, generator=random).requires_grad_()
-    index = torch.randint(0, 7, (2, 7, 4), generator=random)
-    assert torch.autograd.gradcheck(lambda v: gather(v, index), values)
-    assert torch.autograd.gradcheck(lambda v: edge_sums(v, index), values)
+    check_gradients()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
