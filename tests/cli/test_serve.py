@@ -76,6 +76,20 @@ def test_wrong_usage_is_said_before_anything_is_opened(served: list[Any], capsys
     assert said in error and error.count("\n") == 1 and not served
 
 
+def test_the_gallery_of_this_folder_is_served_when_none_is_named(
+    served: list[Any], path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.chdir(path.parent)
+    monkeypatch.delenv("PASSERBY_GALLERY", raising=False)
+    load(monkeypatch, embedder())
+    assert main(["serve"]) == 2
+    error = capsys.readouterr().err
+    assert "no gallery is named, and people.gallery is not in this folder" in error and "or give the gallery's name" in error
+    path.rename("people.gallery")
+    assert main(["serve"]) == 0 and len(served) == 1
+    assert "gallery people.gallery in this folder; the gallery's name or PASSERBY_GALLERY names another" in capsys.readouterr().out
+
+
 def test_a_gallery_that_is_not_there_is_one_line(served: list[Any], tmp_path: Path, capsys):
     assert main(["serve", str(tmp_path / "none")]) == 1
     assert "does not exist: a gallery is one file" in capsys.readouterr().err and not served

@@ -21,12 +21,13 @@ GALLERY, VARIABLE = "people.gallery", "PASSERBY_GALLERY"
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-def chosen_gallery(named: str, *, there: bool = False) -> str:
+def chosen_gallery(named: str, *, there: bool = False, naming: str = "--gallery") -> str:
     """The gallery of a call; one that was not named is told.
 
     Args:
-        named: --gallery; empty takes the variable PASSERBY_GALLERY, and without it people.gallery in the working folder.
+        named: by the call; empty takes the variable PASSERBY_GALLERY, and without it people.gallery in the working folder.
         there: whether it must be there already.
+        naming: how a call names it.
 
     Raises:
         UsageError: none is named, and the usual one is not there.
@@ -39,10 +40,10 @@ def chosen_gallery(named: str, *, there: bool = False) -> str:
         return by_variable
     if there and not Path(GALLERY).exists():
         raise UsageError(
-            f"no gallery is named, and {GALLERY} is not in this folder: make it with passerby index FILM, or give --gallery, a "
+            f"no gallery is named, and {GALLERY} is not in this folder: make it with passerby index FILM, or give {naming}, a "
             f"file that passerby index made or milvus://host:port/collection, or set {VARIABLE}."
         )
-    print(f"gallery {GALLERY} in this folder; --gallery or {VARIABLE} names another")
+    print(f"gallery {GALLERY} in this folder; {naming} or {VARIABLE} names another")
     return GALLERY
 
 

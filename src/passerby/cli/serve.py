@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from passerby.cli.galleries import chosen_gallery
 from passerby.errors import MissingDependencyError, PasserbyError, UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ class Options:
     /api/v1. End it with Ctrl-C.
     """
 
-    gallery: Annotated[str, tyro.conf.Positional]
-    """a file, or milvus://host:port/collection"""
+    gallery: Annotated[str, tyro.conf.Positional] = ""
+    """a file, or milvus://host:port/collection (default: what PASSERBY_GALLERY says, else people.gallery in the working
+    folder)"""
     host: str = "127.0.0.1"
     """address to serve at; beyond this machine a token is needed (0.0.0.0: all addresses)"""
     port: int = 8017
@@ -57,7 +59,7 @@ def run(options: Options) -> None:
     serving.check_reach(options.host, token)
     if not 0 <= options.port <= 65535:
         raise UsageError(f"--port is {options.port}: 0 to 65535 are ports, 0 takes a free one.")
-    opened = OpenGallery(options.gallery)
+    opened = OpenGallery(chosen_gallery(options.gallery, there=True, naming="the gallery's name"))
     try:
         embedder = _embedder(options, opened.model)
         cameras = getattr(embedder, "cameras", None)
