@@ -87,7 +87,7 @@ def test_the_gallery_of_this_folder_is_served_when_none_is_named(
     assert "no gallery is named, and people.gallery is not in this folder" in error and "or give the gallery's name" in error
     path.rename("people.gallery")
     assert main(["serve"]) == 0 and len(served) == 1
-    assert "gallery people.gallery in this folder; the gallery's name or PASSERBY_GALLERY names another" in capsys.readouterr().out
+    assert "gallery people.gallery in this folder; the gallery's name or PASSERBY_GALLERY" in capsys.readouterr().out
 
 
 def test_a_gallery_that_is_not_there_is_one_line(served: list[Any], tmp_path: Path, capsys):
