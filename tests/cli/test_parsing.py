@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from passerby.cli import VERBS, main
 from passerby.cli.parsing import parse
 from passerby.errors import UsageError
 
@@ -44,3 +45,39 @@ def test_help_is_printed_and_is_no_error(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stop:
         parse(Options, "passerby do", ["--help"])
     assert not stop.value.code and "how often" in capsys.readouterr().out
+
+
+@dataclass(frozen=True)
+class More(Options):
+    """Do more."""
+
+    where: str = ""
+    """a place (default: what the variable says, else
+    the working folder)"""
+    names: tuple[str, ...] = ()
+    """names of them"""
+    report: Path | None = None
+    """report to write"""
+
+
+def test_help_says_a_default_only_where_it_is_a_value_and_breaks_no_lines_of_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    before = dict(More.__annotations__)
+    with pytest.raises(SystemExit):
+        parse(More, "passerby do", ["--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "a place (default: what the variable says, else the working folder) --names" in text
+    assert "how often (default: 3)" in text and "new folder (required)" in text
+    assert "default: )" not in text and "default: '')" not in text and "default: None)" not in text
+    assert More.__annotations__ == before
+
+
+def test_every_verbs_help_says_no_empty_default(capsys: pytest.CaptureFixture[str]):
+    for name in VERBS:
+        assert main([*name.split(), "--help"]) == 0
+    for recipe in ("baseline", "metabin", "cail-mixup", "ognet", "camera-bn"):
+        assert main(["train", recipe, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "(default: )" not in text and "(default: '')" not in text and "(default: None)" not in text
