@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from passerby.artefact import load
 from passerby.cli import main
 from passerby.gallery import Gallery, Model, NewSighting, Thresholds
 
@@ -136,18 +137,19 @@ def test_ways_are_set_from_a_table(path: Path, tmp_path: Path, capsys):
     assert "No such file or directory" in said(capsys)
 
 
-def test_thresholds_come_from_the_gallerys_own_model(path: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
-    from types import SimpleNamespace
-
-    monkeypatch.setattr(
-        "passerby.export.thresholds.read_calibration",
-        lambda folder: SimpleNamespace(threshold=0.7, reject_threshold=0.4, far=0.01),
-    )
-    monkeypatch.setattr("passerby.artefact.read_description", lambda folder: SimpleNamespace(short_id=folder.name))
-    assert run("gallery", "set", path, "--model", tmp_path / ("b" * 12)) == 1
-    assert "thresholds of one model mean nothing for another" in said(capsys)
-    assert run("gallery", "set", path, "--model", tmp_path / ("a" * 12)) == 0
-    assert "thresholds: same from 0.7000 on, different below 0.4000" in said(capsys)
+def test_thresholds_come_from_the_gallerys_own_model_in_its_own_form(tmp_path: Path, capsys):
+    pytest.importorskip("onnxruntime", reason="the int8 form needs it")
+    for form, other in (("house", "house-int8"), ("house-int8", "house")):
+        path = tmp_path / form
+        with Gallery.open(path, create=True, model=Model.of(load(form, device="cpu"))):
+            pass
+        assert run("gallery", "set", path, "--model", other) == 1
+        assert "thresholds of one model mean nothing for another" in said(capsys)
+        assert run("gallery", "set", path, "--model", form) == 0
+        assert "thresholds: same from 0." in said(capsys)
+    with Gallery.open(tmp_path / "half", create=True, model=Model.of(load("house", device="cpu", precision="bf16"))):
+        pass
+    assert run("gallery", "set", tmp_path / "half", "--model", "house") == 0
 
 
 class Embedder:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from passerby.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from passerby.gallery import Gallery
 
 __all__ = ["Options", "run"]
 
@@ -21,7 +24,8 @@ class Options:
     gallery: Annotated[str, tyro.conf.Positional]
     """a file, or milvus://host:port/collection"""
     model: Path | None = None
-    """artefact folder that passerby calibrate was run on: its thresholds give hits the words same, unsure and different"""
+    """artefact folder or exported file that passerby calibrate was run on, or house: its thresholds give hits the words same,
+    unsure and different"""
     transitions: Path | None = None
     """CSV with the columns from, to, seconds: the least time of the way from one camera to the other, 0 where their views
     overlap. A pair counts for both directions unless both stand there"""
@@ -29,23 +33,18 @@ class Options:
 
 def run(options: Options) -> None:
     """Set what is given."""
-    from passerby.artefact import named_model, read_description
-    from passerby.errors import GalleryError
+    from passerby.artefact import named_model
     from passerby.export.thresholds import read_thresholds
     from passerby.gallery import Gallery, Thresholds
 
     if options.model is None and options.transitions is None:
         raise UsageError("nothing to set: give --model for thresholds, or --transitions for the ways between cameras.")
     ways = None if options.transitions is None else _ways(options.transitions)
-    limits = None if options.model is None else Thresholds.of(read_thresholds(named_model(options.model)))
+    model = None if options.model is None else named_model(options.model)
+    limits = None if model is None else Thresholds.of(read_thresholds(model))
     with Gallery.open(options.gallery) as gallery:
-        if options.model is not None and limits is not None:
-            made_by = read_description(options.model).short_id
-            if not gallery.model.fingerprint.startswith(made_by):
-                raise GalleryError(
-                    f"{options.gallery} is of {gallery.model.name}, {options.model} is {made_by}: thresholds of one model mean "
-                    "nothing for another."
-                )
+        if model is not None and limits is not None:
+            _check_model(gallery, options.gallery, model)
             gallery.set_thresholds(limits)
             print(f"thresholds: same from {limits.same:.4f} on, different below {limits.different:.4f}")
         if ways is not None:
@@ -55,6 +54,22 @@ def run(options: Options) -> None:
                     print(f'note: no crop of camera "{camera}" is in this gallery yet')
             gallery.set_transitions(ways)
             print(f"ways between cameras: {len(ways)}")
+
+
+def _check_model(gallery: Gallery, name: str, model: Path) -> None:
+    """Refuse another model than the gallery's: other weights, and the int8 form of the same weights."""
+    from passerby.artefact import load
+    from passerby.errors import GalleryError
+    from passerby.gallery import Model
+    from passerby.training.precision import PRECISIONS
+
+    embedder = load(model, device="cpu")
+    forms = [Model.of(embedder, precision=precision) for precision in PRECISIONS]
+    if gallery.model.fingerprint not in {form.fingerprint for form in forms}:
+        raise GalleryError(
+            f"{name} is of {gallery.model.name} ({gallery.model.fingerprint}), {model} is {forms[0].name} "
+            f"({forms[0].fingerprint}): thresholds of one model mean nothing for another."
+        )
 
 
 def _ways(path: Path) -> dict[tuple[str, str], float]:

@@ -44,8 +44,12 @@ class Model:
     dim: int
 
     @classmethod
-    def of(cls, embedder: Any) -> Model:
+    def of(cls, embedder: Any, *, precision: str | None = None) -> Model:
         """The model behind an `Embedder`, as `artefact.load` gives it.
+
+        Args:
+            embedder: makes the vectors.
+            precision: of its forward pass, if not its own; an exported file in int8 or fp16 has only its own.
 
         Raises:
             GalleryError: an embedder that does not know which artefact it is.
@@ -58,7 +62,9 @@ class Model:
             )
         rule = {key: getattr(embedder.rule, key) for key in sorted(embedder.rule.__dataclass_fields__)}
         exported = str(facts.get("exported", ""))
-        number = exported if exported and not exported.endswith("fp32") else embedder.precision  # int8 and fp16 give others
+        number = (
+            exported if exported and not exported.endswith("fp32") else precision or embedder.precision
+        )  # int8 and fp16 give others
         how = json.dumps([rule, number, facts.get("camera_statistics", "")], sort_keys=True, default=list)
         named = " ".join(str(facts[key]) for key in ("recipe", "backbone") if facts.get(key))
         return cls(
