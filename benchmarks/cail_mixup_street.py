@@ -7,11 +7,11 @@
 
 `run` goes on where it stopped: a row that is in the file with the same settings is not made again, and a training that was cut
 off is resumed. The schedule is the published one, shortened to `--epochs`. A row is the last epoch of a training, measured on the
-target's query and gallery; beside it stands the epoch that the label-free estimate keeps. The first seed is measured several
-times while it trains and has all methods; further seeds are measured at the end, and have what the comparison is about. `table`
-prints means and deviations over seeds, and what each part adds on the pairs and seeds that both sides have. `watch` prints how
-well the estimate follows the target's mAP, which no training ever sees, over the epochs of each training (Spearman's rank
-correlation).
+target's query and gallery; beside it stand the epoch that the label-free estimate keeps, and `home_map`, what the artefact has on
+the source's own query and gallery. The first seed is measured several times while it trains and has all methods; further seeds
+are measured at the end, and have what the comparison is about. `table` prints means and deviations over seeds, and what each part
+adds on the pairs and seeds that both sides have. `watch` prints how well the estimate follows the target's mAP, which no training ever
+sees, over the epochs of each training (Spearman's rank correlation).
 
 `direct + camera BN` takes each camera's statistics from the test images themselves (query from query, gallery from gallery), as
 camera-based batch norm was published: it is transductive, and no other row has seen a test image. `direct + camera BN (train)`
@@ -34,10 +34,11 @@ from rows import add_row, rows_of
 
 from passerby import datasets
 from passerby.artefact import load
-from passerby.embedder import Numbering, embed
+from passerby.embedder import Embedder, Numbering, embed
 from passerby.embedder.camera_statistics import Estimation, camera_wise, with_data_statistics
-from passerby.metrics import evaluate
+from passerby.metrics import RetrievalScores, evaluate
 from passerby.recipes.cail_mixup import Config, train
+from passerby.records import ReidData
 from passerby.training import load_history
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -48,11 +49,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "+ intra": {"inter_weight": 0.0, "mix": False},
     "+ inter": {"mix": False},
     "+ mixup": {},
+    "+ late mixup": {"mix_start": 50},
     "mixup alone": {"neighbours": "off"},
     "agnostic": {"neighbours": "camera-agnostic", "mix": False},
     "agnostic + mixup": {"neighbours": "camera-agnostic"},
 }
-"""What is trained; `+ mixup` is the whole method, `direct + camera BN` measures `direct` with each camera's own statistics."""
+"""What is trained; `+ mixup` is the whole method, `direct + camera BN` measures `direct` with each camera's own statistics.
+Starts are in epochs of the published 70."""
 
 STATISTICS = {"direct": None, "direct + camera BN": "own", "direct + camera BN (train)": "train"}
 """Where the cameras' statistics come from, of what is trained on the source alone."""
@@ -63,7 +66,7 @@ OF_EVERY_SEED = (
 
 DIFFERENCES = (
     ("+ mixup", "direct"), ("joint BN", "direct"), ("+ intra", "joint BN"), ("+ intra", "direct"), ("+ inter", "+ intra"),
-    ("+ mixup", "+ inter"), ("+ inter", "agnostic"), ("+ mixup", "direct + camera BN (train)"),
+    ("+ mixup", "+ inter"), ("+ late mixup", "+ inter"), ("+ inter", "agnostic"), ("+ mixup", "direct + camera BN (train)"),
 )  # fmt: skip
 """What `table` takes from each other: the whole method from direct transfer, and each part from the one before it."""
 
@@ -92,18 +95,18 @@ def config_of(method: str, target: Path, seed: int, options: argparse.Namespace)
         return round(epoch * options.epochs / 70)
 
     chosen = METHODS[method]
-    starts: dict[str, Any] = {}
+    starts: dict[str, Any] = {"mix_start": share(chosen["mix_start"])} if "mix_start" in chosen else {}
     if chosen.get("joint", True):
         if chosen.get("neighbours") == "camera-agnostic":
-            starts = {"agnostic_start": share(10), "threshold": options.threshold}
+            starts |= {"agnostic_start": share(10), "threshold": options.threshold}
         elif chosen.get("neighbours") != "off":
-            starts = {"intra_start": share(10), "inter_start": share(30), "threshold": options.threshold}
+            starts |= {"intra_start": share(10), "inter_start": share(30), "threshold": options.threshold}
     height, width = options.size
     every = -(-options.epochs // 7) if seed == options.seeds[0] else 0  # curves of one seed are enough
     return Config(
         target=str(target), backbone=options.backbone, weights=options.weights, height=height, width=width, pad_px=height // 25,
         batch_size=options.batch if chosen.get("joint", True) else options.batch // 2, epochs=options.epochs, lr=options.lr,
-        decay_epochs=(share(60),), evaluate_every=every, features="off", seed=seed, **starts, **chosen,
+        decay_epochs=(share(60),), evaluate_every=every, features="off", seed=seed, **{**chosen, **starts},
     )  # fmt: skip
 
 
@@ -129,9 +132,10 @@ def adapted(source: str, target: str, seed: int, method: str, options: argparse.
     last = next(line for line in lines if line["epoch"] == options.epochs and "kept" not in line)
     kept = lines[-1]
     seen = ("epoch", "map", "estimate", "cycles", "crowding", "cross_camera", "agreement")
+    home = measured(load(run / "artefact", device=options.device), datasets.read("street", options.root / source))
     shutil.rmtree(run)
     return {
-        "map": last["map"], "rank1": last["rank1"], "kept_epoch": kept["epoch"], "kept_map": kept["map"],
+        "map": last["map"], "rank1": last["rank1"], "kept_epoch": kept["epoch"], "kept_map": kept["map"], "home_map": home.map,
         "watch": [{key: line.get(key) for key in seen} for line in lines if "kept" not in line],
     }  # fmt: skip
 
@@ -142,14 +146,22 @@ def transferred(source: str, target: str, seed: int, statistics: str | None, opt
     if not (run / "artefact" / "passerby.json").is_file():
         trained(source, target, seed, "direct", run, options)
     embedder, data = load(run / "artefact", device=options.device), datasets.read("street", options.root / target)
+    scores = measured(embedder, data, statistics)
+    home = measured(embedder, datasets.read("street", options.root / source), statistics)
+    return {
+        "map": scores.map, "rank1": scores.rank(1), "kept_epoch": None, "kept_map": scores.map, "home_map": home.map, "watch": [],
+    }  # fmt: skip
+
+
+def measured(embedder: Embedder, data: ReidData, statistics: str | None = None) -> RetrievalScores:
+    """Scores on a town's query and gallery, each with its cameras' `statistics` where those are wanted."""
     splits = {"query": data.query, "gallery": data.gallery}
     ready = dict.fromkeys(splits, embedder)
     if statistics is not None:
         ready = with_data_statistics(camera_wise(embedder), splits, statistics, Estimation(batches=10), train=data.train)
     numbering = Numbering.of(*splits.values())
     query, gallery = (embed(ready[name], split, numbering=numbering) for name, split in splits.items())
-    scores = evaluate(query, gallery)
-    return {"map": scores.map, "rank1": scores.rank(1), "kept_epoch": None, "kept_map": scores.map, "watch": []}
+    return evaluate(query, gallery)
 
 
 def trained(source: str, target: str, seed: int, method: str, run: Path, options: argparse.Namespace) -> Path:
