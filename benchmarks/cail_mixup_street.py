@@ -10,8 +10,8 @@ off is resumed. The schedule is the published one, shortened to `--epochs`. A ro
 target's query and gallery; beside it stand the epoch that the label-free estimate keeps, and `home_map`, what the artefact has on
 the source's own query and gallery. The first seed is measured several times while it trains and has all methods; further seeds
 are measured at the end, and have what the comparison is about. `table` prints means and deviations over seeds, and what each part
-adds on the pairs and seeds that both sides have. `watch` prints how well the estimate follows the target's mAP, which no training ever
-sees, over the epochs of each training (Spearman's rank correlation).
+adds on the pairs and seeds that both sides have. `watch` prints how well the estimate follows the target's mAP, which no training
+ever sees, over the epochs of each training (Spearman's rank correlation).
 
 `direct + camera BN` takes each camera's statistics from the test images themselves (query from query, gallery from gallery), as
 camera-based batch norm was published: it is transductive, and no other row has seen a test image. `direct + camera BN (train)`
