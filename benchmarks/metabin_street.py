@@ -4,9 +4,9 @@
     python benchmarks/metabin_street.py table --out rows.jsonl
 
 `run` goes on where it stopped: a row that is in the file with the same settings is not made again. All methods of a town and a
-seed start from the same weights and see the same base batches; a row is the artefact of the last epoch, measured once on the
-town that was left out. BN is measured again with statistics of the town's own unlabelled images, all together and by camera:
-how much of what is lost in a new place is style.
+seed start from the same weights and see the same base batches, of which MetaBIN has nine more at its start; a row is the artefact
+of the last epoch, measured once on the town that was left out. BN is measured again with statistics of the town's own unlabelled
+images, all together and by camera: how much of what is lost in a new place is style.
 
     python benchmarks/metabin_street.py run --alone --root STREET_M --out alone.jsonl --towns campus --batch 48 \
         --images-per-identity 2 --epochs 30
@@ -41,9 +41,8 @@ SETTINGS = ("size", "views", "batch", "images_per_identity", "epochs", "lr", "ga
 
 
 def is_of(row: dict[str, Any], options: argparse.Namespace) -> bool:
-    """Whether a row was made with these settings; those that an older row does not tell are taken to be alike."""
-    same = all(row.get(name, getattr(options, name)) == getattr(options, name) for name in SETTINGS)
-    return same and ("alone" in row) == options.alone
+    """Whether a row was made with these settings."""
+    return all(row.get(name) == getattr(options, name) for name in SETTINGS) and ("alone" in row) == options.alone
 
 
 def small_copy(data: Any, cache: Path, size: tuple[int, int], views: int) -> Any:
@@ -134,7 +133,8 @@ def measured(embedder: Any, data: Any, place: str, *, statistics: bool) -> dict[
     numbering = Numbering.of(*splits.values())
 
     def scores(ready: dict[str, Any]) -> Any:
-        return evaluate(*(embed(ready[name], split, numbering=numbering) for name, split in splits.items()))
+        query, gallery = (embed(ready[name], split, numbering=numbering) for name, split in splits.items())
+        return evaluate(query, gallery)
 
     plain = scores(dict.fromkeys(splits, embedder))
     kinds = ("whole-set", "own") if statistics else ()
@@ -174,23 +174,63 @@ def run(options: argparse.Namespace) -> None:
 
 
 def table(options: argparse.Namespace) -> None:
-    """Print mean and deviation over seeds by town, and the mean over towns."""
+    """Print mean and deviation over seeds by town, what the methods differ in, and how much of that could be style."""
     rows = rows_of(options.out)
-    mixed = [name for name in SETTINGS if len({str(row[name]) for row in rows if name in row}) > 1]
+    mixed = [name for name in SETTINGS if len({str(row.get(name)) for row in rows}) > 1]
     mixed += ["alone"] if len({"alone" in row for row in rows}) > 1 else []
     if mixed:
         raise SystemExit(f"{options.out} has rows of several settings ({', '.join(mixed)}): keep each in a file of its own")
     towns = sorted({row["town"] for row in rows})
-    print("| left out | " + " | ".join(METHODS) + " |\n|---|" + "---|" * len(METHODS))
+    methods = [method for method in METHODS if any(row["method"] == method for row in rows)]
+    print(f"| mAP / Rank-1 | {' | '.join(methods)} |\n|---|{'---|' * len(methods)}")
     for town in [*towns, None]:
-        print(
-            f"| {town or 'mean of towns'} | "
-            + " | ".join(_cell(rows, towns if town is None else [town], m) for m in METHODS)
-            + " |"
-        )
+        shown = towns if town is None else [town]
+        print(f"| {town or f'mean of {len(towns)} towns'} | " + " | ".join(_cell(rows, shown, m) for m in methods) + " |")
+
+    found = {(row["method"], row["town"], row["seed"]): row for row in rows}
+    print("\n| difference of mAP, in points | on average | higher in |\n|---|---|---|")
+    for one, other in (("MetaBIN", "BN"), ("BIN joint", "BN"), ("MetaBIN", "BIN joint"), ("BN", "IN")):
+        if line := _difference(found, towns, one, other):
+            print(f"| {one} minus {other} | {line} |")
+
+    print("\n| left out | BN | + the town's statistics | + by camera | MetaBIN minus BN |\n|---|---|---|---|---|")
+    style, gain = [], []
+    for town in towns:
+        both = [
+            (row, found[("MetaBIN", town, row["seed"])])
+            for row in rows
+            if row["method"] == "BN" and row["town"] == town and "map_own" in row and ("MetaBIN", town, row["seed"]) in found
+        ]
+        if not both:
+            continue
+        told = [[row["map"], row["map_whole-set"], row["map_own"], meta["map"] - row["map"]] for row, meta in both]
+        plain, whole, own, more = 100 * np.mean(told, axis=0)
+        print(f"| {town} | {plain:.1f} | {whole - plain:+.1f} | {own - plain:+.1f} | {more:+.1f} |")
+        style += [row["map_own"] - row["map"] for row, _ in both]
+        gain += [meta["map"] - row["map"] for row, meta in both]
+    if len(style) > 3:
+        from scipy.stats import spearmanr
+
+        rank = float(spearmanr(style, gain)[0])  # pyright: ignore[reportArgumentType]
+        print(f"\nrank correlation of the last two columns over {len(style)} trainings: {rank:+.2f}")
+
+
+def _difference(found: dict[tuple[str, str, int], dict[str, Any]], towns: Sequence[str], one: str, other: str) -> str:
+    """Over towns and seeds that both methods have; the deviation is that of the seeds' means, over towns that all seeds have."""
+    both = {key[1:]: 100 * (row["map"] - found[(other, *key[1:])]["map"]) for key, row in found.items()
+            if key[0] == one and (other, *key[1:]) in found}  # fmt: skip
+    if not both:
+        return ""
+    seeds = sorted({seed for _, seed in both})
+    whole = [town for town in towns if all((town, seed) in both for seed in seeds)]
+    means = [np.mean([both[town, seed] for town in whole]) for seed in seeds] if whole else []
+    deviation = f" +- {np.std(means, ddof=1):.1f} over {len(seeds)} seeds" if len(means) > 1 else ""
+    values = list(both.values())
+    return f"{np.mean(values):+.1f}{deviation} | {sum(value > 0 for value in values)} of {len(values)}"
 
 
 def _cell(rows: Sequence[dict[str, Any]], towns: Sequence[str], method: str) -> str:
+    """Of seeds that have all these towns: the deviation is that of a seed's mean, where there are several."""
     seeds: dict[int, list[tuple[float, float]]] = {}
     for row in rows:
         if row["town"] in towns and row["method"] == method:
@@ -198,8 +238,11 @@ def _cell(rows: Sequence[dict[str, Any]], towns: Sequence[str], method: str) -> 
     whole = [np.mean(found, axis=0) for found in seeds.values() if len(found) == len(towns)]
     if not whole:
         return ""
-    mean, std = np.mean(whole, axis=0), np.std(whole, axis=0, ddof=1 if len(whole) > 1 else 0)
-    return f"{100 * mean[0]:.1f} +- {100 * std[0]:.1f} / {100 * mean[1]:.1f} +- {100 * std[1]:.1f}"
+    mean = 100 * np.mean(whole, axis=0)
+    if len(whole) == 1:
+        return f"{mean[0]:.1f} / {mean[1]:.1f} (one seed)"
+    std = 100 * np.std(whole, axis=0, ddof=1)
+    return f"{mean[0]:.1f} +- {std[0]:.1f} / {mean[1]:.1f} +- {std[1]:.1f} ({len(whole)} seeds)"
 
 
 def main() -> None:

@@ -70,8 +70,9 @@ class Artefact:
         preprocess: what the network's input stage expects.
         rule: how its outputs become vectors.
         embedding_dim: length of a vector.
-        label_map: (domain, pid) of each training class, in the order of the classes.
-        data: what it was trained on, one entry a data set; see `provenance`.
+        label_map: (domain, pid) of each training class, in the order of the classes; behind them the people of its start
+            weights' training, where those say so.
+        data: what it was trained on, one entry a data set (see `provenance`), that of the start weights behind its own.
         licence: under which terms weights and training data stand.
         seed: of the run.
         notes: what must be said beside every number made with it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from passerby.artefact import Artefact, provenance, save_artefact
-from passerby.configs import plain, write_yaml
+from passerby.artefact import DESCRIPTION_FILE, Artefact, provenance, read_description, save_artefact
+from passerby.configs import plain, read_yaml, write_yaml
 from passerby.embedder import EmbeddingRule
 from passerby.embedder.camera_statistics import Estimation
 from passerby.errors import DataError
@@ -24,6 +25,7 @@ from passerby.models.point_models import PointModel, PointModelConfig
 from passerby.points import CloudPreprocess
 from passerby.records import ReidData, Split
 from passerby.training import Evaluate
+from passerby.training.checkpoints import CHECKPOINT_FOLDER
 from passerby.transforms import Preprocess
 from passerby.validation import ClassificationEvaluation, Evaluations, RetrievalEvaluation
 
@@ -118,6 +120,29 @@ def people_of(labels: LabelMap) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(labels, key=lambda person: labels[person]))
 
 
+def learnt_before(weights: str | Path) -> tuple[tuple[Mapping[str, Any], ...], tuple[tuple[str, int], ...]]:
+    """What a model was trained on whose weights a training begins with: its data sets and its people.
+
+    Args:
+        weights: an artefact folder, a file in one, or a checkpoint of a run; nothing is known of any other file, nor of words
+            like ``auto``.
+    """
+    path = Path(weights)
+    folder = path if path.is_dir() else path.parent
+    if not weights or not path.exists():
+        return (), ()
+    if (folder / DESCRIPTION_FILE).is_file():
+        facts = read_description(folder)
+        return facts.data, facts.label_map
+    run = folder.parent
+    if folder.name != CHECKPOINT_FOLDER or not ((run / "config.yaml").is_file() and (run / "labels.json").is_file()):
+        return (), ()
+    settings, people = read_yaml(run / "config.yaml"), json.loads((run / "labels.json").read_text(encoding="utf-8"))
+    data, earlier = learnt_before(str(settings.get("weights", "")))
+    known = dict.fromkeys([*((str(domain), int(pid)) for domain, pid in people), *earlier])
+    return ({"name": str(settings.get("dataset", ""))}, *data), tuple(known)
+
+
 def write_settings(run_dir: Path, data: ReidData, config: Any, labels: LabelMap) -> None:
     """Write the resolved options and the label map beside the run: config.yaml (`--config` takes it) and labels.json."""
     trained_on = {"dataset": data.name} | ({"trial": data.trial} if data.trial else {})
@@ -137,6 +162,7 @@ def save_run(
     labels: LabelMap,
     seed: int,
     rule: EmbeddingRule | None = None,
+    weights: str | Path = "",
 ) -> Artefact:
     """Write a trained network without its classifier as an artefact folder; see `artefact.save_artefact`.
 
@@ -151,7 +177,10 @@ def save_run(
         labels: training classes.
         seed: of the run.
         rule: how outputs become vectors.
+        weights: what training began with, a file or an artefact folder; what that was trained on, this model was trained on too.
     """
+    data_before, people_before = learnt_before(weights)
+    people = people_of(labels)
     facts = Artefact(
         recipe=recipe,
         config=plain(config),
@@ -159,8 +188,8 @@ def save_run(
         preprocess=preprocess,
         rule=rule or EmbeddingRule(),
         embedding_dim=model.embedding_dim,
-        label_map=people_of(labels),
-        data=(provenance(data),),
+        label_map=(*people, *(person for person in people_before if person not in labels)),
+        data=(provenance(data), *data_before),
         seed=seed,
         notes=data.notes,
     )

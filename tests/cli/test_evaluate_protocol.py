@@ -36,12 +36,12 @@ def grid(root: Path, partitions=((1, 2), (3, 4), (1, 5))) -> None:
     scipy_io.savemat(root / "features_and_partitions.mat", {"trainIdxAll": cells})
 
 
-def a_model(path: Path, trained_on: str = "cuhk02+market1501", domain: str = "market1501") -> Path:
+def a_model(path: Path, trained_on: str = "cuhk02+market1501", domain: str = "market1501", weights: str | Path = "") -> Path:
     network = ModelConfig(backbone="osnet_x0_25", image_size=(64, 32), linear_dim=16)
     data = ReidData(trained_on, train=Split((Record(Path("1.png"), 1, 0, domain),)))
     save_run(
         path, build_model(network, 1), recipe="metabin", config=network, network=network, preprocess=Preprocess(size=(64, 32)),
-        data=data, labels={(domain, 1): 0}, seed=0,
+        data=data, labels={(domain, 1): 0}, seed=0, weights=weights,
     )  # fmt: skip
     return path
 
@@ -133,6 +133,7 @@ def test_cheating_is_refused(model: Path, tmp_path: Path, capsys):
             "was adapted to images of grid: a protocol is for models that",
         ),
         ("cameras", {"cameras": ({"name": "grid:0"},)}, "holds statistics of the cameras grid:0, from images of theirs"),
+        ("generated", {"config": {"generated": "crops"}}, "learnt from the unlabelled images in crops too"),
     ):
         rewritten(model, tmp_path / name, change)
         refused(capsys, [str(tmp_path / name), "--protocol", "cuhk02+market1501->grid", *data], text)
@@ -143,10 +144,37 @@ def test_cheating_is_refused(model: Path, tmp_path: Path, capsys):
     )  # fmt: skip
 
 
-def rewritten(model: Path, path: Path, change: dict[str, object]) -> None:
+def test_what_start_weights_have_seen_counts_as_seen(model: Path, tmp_path: Path, capsys):
+    """A model that goes on from another one, its file or a checkpoint of its run was trained on its people too."""
+    grid(tmp_path / "GRID")
+    before = a_model(tmp_path / "before", "grid", domain="grid")
+    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000001.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    (tmp_path / "run" / "config.yaml").write_text(f"dataset: grid\nweights: {model / 'model.safetensors'}\n")
+    (tmp_path / "run" / "labels.json").write_text('[["grid", 1]]')
+    for number, weights in enumerate((before, before / "model.safetensors", checkpoint)):
+        after = a_model(tmp_path / f"after-{number}", weights=weights)
+        words = [str(after), "--protocol", "cuhk02+market1501->grid", "--data", str(tmp_path)]
+        refused(capsys, words, "was trained on cuhk02, grid, market1501; protocol")
+        assert ["grid", 1] in json.loads((after / "passerby.json").read_text())["label_map"]
+    words = ["evaluate", "", "--protocol", "cuhk02+market1501->grid", "--data", str(tmp_path), "--workers", "0"]
+    for weights, said in (
+        (str(tmp_path / "resnet50.pth"), "resnet50.pth, what they have seen is not verified"),
+        ("auto", "start weights: auto"),
+        (str(model), "artefact, trained on cuhk02+market1501"),
+    ):
+        made = a_model(tmp_path / f"from-{len(weights)}", weights=weights)
+        words[1] = str(rewritten(made, tmp_path / f"of-{len(weights)}", {"config": {"weights": weights}}))
+        assert main(words) == 0
+        assert said in " ".join(capsys.readouterr().out.split())
+
+
+def rewritten(model: Path, path: Path, change: dict[str, object]) -> Path:
     shutil.copytree(model, path)
     facts = json.loads((path / "passerby.json").read_text())
     (path / "passerby.json").write_text(json.dumps(facts | change))
+    return path
 
 
 def test_imported_weights_enter_by_a_declaration_that_the_table_shows(model: Path, tmp_path: Path, capsys):

@@ -95,6 +95,18 @@ def test_the_new_protocol_reads_pictures_out_of_the_release(release, short):
     assert len(list((release / "images_detected").iterdir())) == 4 * sum(PEOPLE) + len(PEOPLE)
 
 
+@pytest.mark.parametrize("boxes", ["detected", "labeled"])
+def test_all_images_of_either_form_for_training(release, boxes):
+    new_protocol(release, boxes)
+    everything = datasets.read(f"dg-cuhk03-{boxes}", release)
+    apart = datasets.read(f"cuhk03-np-{boxes}", release)
+    assert everything.name == f"cuhk03-all-{boxes}" and not len(everything.query) and not len(everything.gallery)
+    assert {record.path for split in (apart.train, apart.query, apart.gallery) for record in split} <= {
+        record.path for record in everything.train
+    }
+    assert len(everything.train) == len({record.path for record in everything.train}) >= len(apart.train) + len(apart.gallery)
+
+
 def test_pictures_are_unpacked_once(release, monkeypatch):
     new_protocol(release)
     first = datasets.read("cuhk03", release)

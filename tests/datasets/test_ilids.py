@@ -34,7 +34,7 @@ def test_images_of_another_suffix_and_in_other_folders(tmp_path: Path):
         path.rename(path.with_suffix(".bmp"))
     assert [record.path.stem for trial in datasets.read("ilids", root).trials for record in trial.query] == names
     (root / "images").rename(root / "pictures")
-    with pytest.raises(DataError, match=r'QMUL-iLIDS" .*'):
+    with pytest.raises(DataError, match=r"not QMUL i-LIDS.*images named PPPPNNN.jpg, in it or in images\. Ask"):
         datasets.read("ilids", root)
 
 

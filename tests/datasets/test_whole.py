@@ -16,6 +16,18 @@ def test_everybody_but_junk_and_distractors_is_trained_on(tree, tmp_path: Path):
     assert datasets.detect(tmp_path / "market1501") == "market1501"
 
 
+@pytest.mark.parametrize(
+    ("fixture", "folder", "name", "images", "people"),
+    [
+        ("duke", "dukemtmc", "dg-dukemtmc", 5, 3),
+        ("msmt", "msmt17", "MS", 7, 4),
+    ],
+)
+def test_the_other_data_sets_with_all_their_images(tree, fixture: str, folder: str, name: str, images: int, people: int):
+    data = datasets.read(name, tree(fixture, folder))
+    assert len(data.train) == images and len(data.train.identities) == people and not len(data.query)
+
+
 def test_several_data_sets_are_read_together(tree, tmp_path: Path):
     tree("market", "market1501"), tree("duke", "dukemtmc")
     data = datasets.read("D+M", tmp_path)

@@ -236,7 +236,9 @@ def test_training_on_one_data_set_after_the_other_says_what_is_forgotten(colours
     assert "mAP on colours (stage 1): " in capsys.readouterr().err
     first, last = weights(tmp_path / "run" / "stage-1"), read_artefact(path)[1]
     assert not torch.equal(first["head.norm.weight"], last["head.norm.weight"])
-    assert read_artefact(path)[0].data[0]["name"] == "folder"
+    facts = read_artefact(path)[0]
+    assert [source["name"] for source in facts.data] == ["folder", "colours"]  # what it learnt last, and what before
+    assert {domain for domain, _ in facts.label_map} == {"second", "colours"}
     logged = load_history(tmp_path / "run" / "stage-2").evaluations[-1]["map"]
     assert found[-1]["map"] == pytest.approx(logged, abs=1e-6)
 

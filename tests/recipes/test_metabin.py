@@ -2,10 +2,12 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -383,6 +385,54 @@ def test_two_processes_step_gates_and_weights_as_one_does(tmp_path: Path):
     assert moved > 0.05
 
 
+def test_two_processes_train_together_and_go_on_exactly_where_both_were_killed(towns: ReidData, tmp_path: Path):
+    (tmp_path / "towns.pickle").write_bytes(pickle.dumps(towns))
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from test_metabin import train_one_of_two\n"
+        "train_one_of_two(Path(sys.argv[2]), *sys.argv[3:])\n"
+    )
+
+    def both(run: str, how: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+        words = [*command, str(Path(__file__).parent), str(tmp_path), run, how]
+        return subprocess.run(words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240)
+
+    whole = both("whole", "all")
+    assert whole.returncode == 0, whole.stderr
+    assert "KeyboardInterrupt" in both("parts", "killed").stderr
+    rest = both("parts", "resumed")
+    assert rest.returncode == 0, rest.stderr
+    first, second = (read_artefact(tmp_path / run / "artefact")[1] for run in ("whole", "parts"))
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    ranks = [torch.load(tmp_path / f"gates-{rank}.pt", weights_only=True) for rank in range(2)]
+    assert ranks[0].keys() == ranks[1].keys() and all(torch.equal(ranks[0][name], ranks[1][name]) for name in ranks[0])
+    assert any(not torch.equal(gate, torch.full_like(gate, 0.5)) for gate in ranks[0].values())
+    lines = [(tmp_path / run / "gates.jsonl").read_text() for run in ("whole", "parts")]
+    assert lines[0] == lines[1]
+
+
+def train_one_of_two(folder: Path, run: str, how: str) -> None:
+    """What one of two processes does: train to the end and keep its gates, or be killed at the third meta update, or go on."""
+    whole, calls = MetaBinStep.meta_update, []
+
+    def watched(self: MetaBinStep, batch: Batch) -> Any:
+        calls.append(1)
+        if how == "killed" and len(calls) == 3:
+            raise KeyboardInterrupt
+        found = whole(self, batch)
+        torch.save({name: gate.detach() for name, gate in self.gates.items()}, folder / f"gates-{os.environ['RANK']}.pt")
+        return found
+
+    MetaBinStep.meta_update = watched  # pyright: ignore[reportAttributeAccessIssue]
+    config = replace(SMALL, save_every_steps=1, batch_size=8, meta_batch_size=12, milestones=(1,))
+    towns = pickle.loads((folder / "towns.pickle").read_bytes())
+    train(config, towns, folder / run, workers=0, resume=how == "resumed", device="cpu")
+
+
 SHARED = replace(SMALL, base_statistics="eval", meta_train_statistics="eval", meta_test_statistics="eval", batch_size=24)
 
 
@@ -432,6 +482,16 @@ def test_the_loader_gives_further_base_batches_before_the_first_meta_batch_only(
     for _, meta in loader.epoch(1):
         shown = [towns.train[int(i)].domain for i in meta.indices]
         assert {shown.count(domain) for domain in domains} == {4}
+
+
+def test_a_domain_of_too_few_people_is_named_as_what_it_is(towns: ReidData, colours: ReidData):
+    few = Split(tuple(record for record in towns.train if record.domain != "c" or record.pid % 2))
+    with pytest.raises(UsageError, match=r"a batch takes 2 people of each domain; c has fewer\. Lower meta_batch_size"):
+        make_loader(replace(SMALL, batch_size=8), few, few.label_map(), 0)
+    cameras = replace(SMALL, domains="cameras", meta_train_domains=1, meta_batch_size=8)
+    few = Split(tuple(record for record in colours.train if record.camid != 1 or record.pid == colours.train[0].pid))
+    with pytest.raises(UsageError, match=r"a batch takes 2 people of each domain; camera 1 of colours has fewer"):
+        make_loader(cameras, few, few.label_map(), 0)
 
 
 def test_cameras_are_domains_where_asked_for(colours: ReidData):

@@ -104,6 +104,11 @@ def _check_sources(chosen: Protocol, facts: Artefact, model: Path, declared: str
         raise UsageError(
             f"{model} was adapted to images of {target}: a protocol is for models that saw labelled sources and nothing else."
         )
+    if generated := facts.config.get("generated"):
+        raise UsageError(
+            f"{model} learnt from the unlabelled images in {generated} too, and nobody knows whose they are: a protocol is for "
+            "models that saw labelled sources and nothing else."
+        )
     if facts.cameras:
         cameras = listing(str(camera["name"]) for camera in facts.cameras)
         raise UsageError(
@@ -176,24 +181,39 @@ def _report(
     data: Mapping[str, ReidData],
     declared: str,
 ) -> dict[str, Any]:
+    from passerby.models.backbones import resolve_backbone
+
     targets = {}
     for name, found in trials.items():
         mean, std = spread(name, list(found.values()))
         targets[name] = {"mean": mean, "std": std, "num_trials": len(found), "trials": found, "notes": list(data[name].notes)}
-    backbone = str(facts.model.get("backbone", ""))
+    named = str(facts.model.get("backbone", ""))  # as it was typed; clouds of points have none
+    backbone = resolve_backbone(named) if named else ""
     row = next((row for row in chosen.published if row.backbone == backbone), None)
     everywhere = average({name: row["mean"] for name, row in targets.items()})
-    weights = facts.config.get("weights")
     notes = [
         *facts.notes,
         *([f"trained on {declared}: so it was declared, and is not verified"] if declared else []),
-        *([f"start weights: {weights}"] if weights else []),
+        *_start_weights(facts),
     ]
     return {
         "protocol": chosen.name, "title": chosen.title, "sources": list(chosen.sources), "targets": targets,
         "all_average": everywhere, "published": None if row is None else _published(row), "notes": notes,
         "trained_epochs": facts.config.get("epochs"),
     }  # fmt: skip
+
+
+def _start_weights(facts: Artefact) -> list[str]:
+    """What training began with, and what is known of it."""
+    weights = str(facts.config.get("weights") or "")
+    if not weights:
+        return []
+    if weights in ("auto", "scratch"):
+        return [f"start weights: {weights}"]
+    before = [str(source["name"]) for source in facts.data[1:]]
+    return [
+        f"start weights: {weights}, " + (f"trained on {listing(before)}" if before else "what they have seen is not verified")
+    ]
 
 
 def _published(row: PublishedRow) -> dict[str, Any]:

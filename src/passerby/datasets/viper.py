@@ -73,7 +73,7 @@ def _scan_release(root: Path) -> Scan:
     trials = (
         [] if faults else [trial for n, row in enumerate(trial_list("viper"), 1) for trial in _four(n, row, people, one, two)]
     )
-    return Scan(data_of_trials(VIPER.name, trials, _NOTE), tuple(faults))
+    return Scan(data_of_trials(VIPER.name, trials, f"{_NOTE}; {_MADE_HERE}"), tuple(faults))
 
 
 def _four(number: int, row: list[int], people: list[int], one: dict[int, Record], two: dict[int, Record]) -> list[Trial]:
@@ -114,6 +114,7 @@ def _scan_splits(root: Path) -> Scan:
 
 
 _NOTE = "VIPeR: splits 1a to 10d; published means are over 1a to 10a"
+_MADE_HERE = "these are drawn as MATLAB's rng(0) does, which could be compared with MATLAB for short lists only"
 
 VIPER = Layout(
     name="viper",

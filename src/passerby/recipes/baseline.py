@@ -538,6 +538,7 @@ def train(
                 data=data,
                 labels=labels,
                 seed=config.seed,
+                weights=config.weights,
             )
         del step
     return path

@@ -488,7 +488,7 @@ class _Run:
         if here.first:
             save_run(
                 run_dir / "artefact", model, recipe="camera-bn", config=config, network=model_config(config),
-                preprocess=step.input, data=data, labels=people, seed=config.seed,
+                preprocess=step.input, data=data, labels=people, seed=config.seed, weights=start or config.weights,
             )  # fmt: skip
         gather(torch.zeros(1, device=here.device))  # the others wait until the artefact is there
         del step

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -346,9 +346,9 @@ class EpisodeLoader:
             epoch += 1
 
 
-def domain_of(split: Split, kind: str) -> list[tuple[str, int]]:
-    """The domain of every image as (data set, camera), the camera being 0 where only data sets count."""
-    return [(record.domain, record.camid if kind == "cameras" else 0) for record in split]
+def domain_of(split: Split, kind: str) -> list[Any]:
+    """The domain of every image: its data set, or (data set, camera)."""
+    return [(record.domain, record.camid) if kind == "cameras" else record.domain for record in split]
 
 
 def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], int], workers: int) -> EpisodeLoader:
@@ -606,7 +606,7 @@ def train(
                 _load_best(model, Path(run_dir))
             save_run(
                 path, model, recipe="metabin", config=config, network=model_config(config), preprocess=preprocess(config),
-                data=data, labels=labels, seed=config.seed, rule=_RULE,
+                data=data, labels=labels, seed=config.seed, rule=_RULE, weights=config.weights,
             )  # fmt: skip
         del step
     return path
@@ -633,7 +633,7 @@ def _with_validation(data: ReidData, config: Config) -> ReidData:
     return replace(data, train=train, query=query, gallery=gallery, notes=(*data.notes, note))
 
 
-def _numbers(domains: list[tuple[str, int]]) -> Tensor:
+def _numbers(domains: Sequence[Any]) -> Tensor:
     number = {domain: i for i, domain in enumerate(sorted(set(domains)))}
     return torch.tensor([number[domain] for domain in domains])
 
