@@ -20,6 +20,7 @@ from passerby.embedder.camera_statistics import (
 )
 from passerby.embedder.network import WHOLE_SET
 from passerby.embedder.progressive import cuts, with_first_layers
+from passerby.embedder.splits import camera_name
 from passerby.errors import ArtefactError, DataError, UsageError
 from passerby.models import ModelConfig, Outputs, build_model
 from passerby.models.norms.camera import CameraBatchNorm
@@ -96,16 +97,16 @@ def reference(model, batches, flip=True):
 @pytest.mark.parametrize("flip", [True, False])
 def test_the_estimate_is_what_the_published_procedure_leaves_in_the_buffers(pictures, flip):
     model = network()
-    paths = images_by_camera(pictures["gallery"], pictures["query"])["hall/0"]
+    paths = images_by_camera(pictures["gallery"], pictures["query"])["hall/1"]
     how = Estimation(batch_size=5, batches=3, flip=flip)
-    found = estimate_cameras(embedder(model), {"hall/0": paths}, how)
+    found = estimate_cameras(embedder(model), {"hall/1": paths}, how)
     plain = reference(model, how.drawn(paths), flip)
     for layer in ("norm", "neck"):
-        mean, variance = found.statistics.of_camera("hall/0")[layer]
+        mean, variance = found.statistics.of_camera("hall/1")[layer]
         torch.testing.assert_close(mean, plain.get_submodule(layer).running_mean, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(variance, plain.get_submodule(layer).running_var, atol=1e-5, rtol=1e-4)
-    assert found.images == {"hall/0": 15} and found.notes == ()
-    fed_vectors = embedder(model, cameras=found.statistics, rule=EmbeddingRule(flip=False))(paths, camera="hall/0")
+    assert found.images == {"hall/1": 15} and found.notes == ()
+    fed_vectors = embedder(model, cameras=found.statistics, rule=EmbeddingRule(flip=False))(paths, camera="hall/1")
     with torch.no_grad():
         wanted = nn.functional.normalize(plain.eval()(inputs(paths)).embedding).numpy()
     np.testing.assert_allclose(fed_vectors, wanted, atol=1e-4)
@@ -129,7 +130,7 @@ def test_which_batches_a_camera_makes(images, estimator, sizes):
 
 
 def test_images_and_mirror_images_are_an_update_each(pictures):
-    paths = images_by_camera(pictures["gallery"])["hall/0"]
+    paths = images_by_camera(pictures["gallery"])["hall/1"]
     assert len(observe(embedder(), [paths[:5], paths[5:]])) == 4
     assert len(observe(embedder(), [paths[:5], paths[5:]], flip=False)) == 2
 
@@ -149,13 +150,13 @@ def test_one_embedder_embeds_several_cameras_at_once(pictures):
     split = Split(pictures["gallery"].records + pictures["query"].records)
     together = embed(ready, split).vectors
     for camera, paths in images.items():
-        rows = [i for i, record in enumerate(split) if f"hall/{record.camid}" == camera]
+        rows = [i for i, record in enumerate(split) if camera_name(record.camera) == camera]
         alone = ready([split[i].path for i in rows], camera=camera)
         np.testing.assert_allclose(together[rows], alone, atol=1e-5)
         assert set(paths) == {split[i].path for i in rows}
-    named = ready([record.path for record in split], camera=[f"hall/{record.camid}" for record in split])
+    named = ready([record.path for record in split], camera=[camera_name(record.camera) for record in split])
     np.testing.assert_array_equal(named, together)
-    assert np.abs(ready([split[0].path], "hall/1") - ready([split[0].path], "hall/0")).max() > 0.01
+    assert np.abs(ready([split[0].path], "hall/2") - ready([split[0].path], "hall/1")).max() > 0.01
 
 
 def test_a_camera_with_few_images_takes_the_other_split_and_then_the_whole_set(pictures):
@@ -163,19 +164,19 @@ def test_a_camera_with_few_images_takes_the_other_split_and_then_the_whole_set(p
     asked = {name: images_by_camera(split) for name, split in pictures.items()}
     how = Estimation(min_images=3)
     made = estimate_cameras(embedder(model), asked["query"], how, others=asked["gallery"])
-    assert made.notes == ("camera hall/2: 1 image, statistics from 3 of both splits",)
-    both = images_by_camera(*pictures.values())["hall/2"]
-    alike = estimate_cameras(embedder(model), {"hall/2": both}, how)
-    torch.testing.assert_close(made.statistics.of_camera("hall/2")["neck"], alike.statistics.of_camera("hall/2")["neck"])
+    assert made.notes == ("camera hall/3: 1 image, statistics from 3 of both splits",)
+    both = images_by_camera(*pictures.values())["hall/3"]
+    alike = estimate_cameras(embedder(model), {"hall/3": both}, how)
+    torch.testing.assert_close(made.statistics.of_camera("hall/3")["neck"], alike.statistics.of_camera("hall/3")["neck"])
 
     made = estimate_cameras(embedder(model), asked["query"], Estimation(min_images=4), others=asked["gallery"])
-    assert made.notes == ("camera hall/2: 3 images, statistics of the whole set stand in",)
+    assert made.notes == ("camera hall/3: 3 images, statistics of the whole set stand in",)
     every = estimate_whole_set(embedder(model), images_by_camera(*pictures.values()))
-    torch.testing.assert_close(made.statistics.of_camera("hall/2")["neck"], every.statistics.of_camera(WHOLE_SET)["neck"])
-    assert made.images["hall/2"] == 0
+    torch.testing.assert_close(made.statistics.of_camera("hall/3")["neck"], every.statistics.of_camera(WHOLE_SET)["neck"])
+    assert made.images["hall/3"] == 0
 
-    with pytest.raises(DataError, match=r"need 16 images or more, hall/9 has 1 image: give more images. In Python"):
-        estimate_cameras(embedder(model), {"hall/9": asked["query"]["hall/2"]})
+    with pytest.raises(DataError, match=r"need 16 images or more, hall/10 has 1 image: give more images. In Python"):
+        estimate_cameras(embedder(model), {"hall/10": asked["query"]["hall/3"]})
 
 
 def test_sources_of_a_data_sets_statistics(pictures):
@@ -185,22 +186,22 @@ def test_sources_of_a_data_sets_statistics(pictures):
     pooled = with_data_statistics(embedder(model), pictures, "pooled", how)
     trained = with_data_statistics(embedder(model), pictures, "train", how, train=train)
     whole = with_data_statistics(embedder(model), pictures, "whole-set", how)
-    layer = {name: each["query"].cameras.of_camera("hall/1")["neck"][0] for name, each in
+    layer = {name: each["query"].cameras.of_camera("hall/2")["neck"][0] for name, each in
              {"own": own, "pooled": pooled, "train": trained}.items()}  # fmt: skip
     assert not torch.equal(layer["own"], layer["pooled"]) and torch.equal(layer["pooled"], layer["train"])
     assert not torch.equal(own["query"].cameras.means["neck"], own["gallery"].cameras.means["neck"])
     assert pooled["query"].cameras is not None and whole["query"].cameras.cameras == (WHOLE_SET,)
     assert whole["query"].camera_agnostic and embed(whole["query"], pictures["query"]).vectors.shape == (16, 6)
     facts = own["query"].facts["camera_statistics"]
-    assert facts["source"] == "own" and facts["estimator"] == "cumulative" and facts["images"]["hall/0"] == 10
-    assert own["query"].facts["notes"] == ["camera hall/2: 1 image, statistics from 3 of both splits"]
+    assert facts["source"] == "own" and facts["estimator"] == "cumulative" and facts["images"]["hall/1"] == 10
+    assert own["query"].facts["notes"] == ["camera hall/3: 1 image, statistics from 3 of both splits"]
 
     more = {**pictures, "multi_query": pictures["gallery"]}
     extra = with_data_statistics(embedder(model), more, "own", how)
     assert extra["multi_query"] is extra["query"]
 
     lacking = train.where(lambda record: record.camid != 1)
-    with pytest.raises(DataError, match=r"show no camera hall/1 of the query, hall/1 of the gallery, so they give no statistics"):
+    with pytest.raises(DataError, match=r"show no camera hall/2 of the query, hall/2 of the gallery, so they give no statistics"):
         with_data_statistics(embedder(model), pictures, "train", how, train=lacking)
     with pytest.raises(UsageError, match=r'no source of camera statistics "owm". Did you mean "own"'):
         with_data_statistics(embedder(model), pictures, "owm", how)
@@ -209,9 +210,9 @@ def test_sources_of_a_data_sets_statistics(pictures):
 def test_a_query_camera_that_the_gallery_lacks_uses_its_own_images(pictures):
     gallery = pictures["gallery"].where(lambda record: record.camid != 1)
     found = with_data_statistics(embedder(), {**pictures, "gallery": gallery}, "own", Estimation(min_images=3))
-    assert "hall/1" in found["query"].cameras.cameras and "hall/1" not in found["gallery"].cameras.cameras
-    assert not any("hall/1" in note for note in found["query"].facts["notes"])
-    with pytest.raises(UsageError, match='no statistics of camera "hall/1"'):
+    assert "hall/2" in found["query"].cameras.cameras and "hall/2" not in found["gallery"].cameras.cameras
+    assert not any("hall/2" in note for note in found["query"].facts["notes"])
+    with pytest.raises(UsageError, match='no statistics of camera "hall/2"'):
         embed(found["gallery"], pictures["query"])
 
 
@@ -219,8 +220,8 @@ def test_equal_camera_numbers_of_different_data_sets_stay_apart(pictures):
     other = Split(tuple(Record(r.path, r.pid, r.camid, "yard") for r in pictures["query"] if r.camid == 1))
     mixed = Split(pictures["gallery"].records + other.records)
     images = images_by_camera(mixed)
-    assert list(images) == ["hall/0", "hall/1", "hall/2", "yard/1"]
-    assert not set(images["hall/1"]) & set(images["yard/1"])
+    assert list(images) == ["hall/1", "hall/2", "hall/3", "yard/2"]
+    assert not set(images["hall/2"]) & set(images["yard/2"])
 
 
 def test_a_plainly_trained_network_is_copied_and_it_is_said_what_that_costs(pictures):
@@ -243,12 +244,12 @@ def test_what_an_embedder_refuses(pictures):
         embedder(model)([path], camera="lobby")
     statistics = estimate_cameras(embedder(model), images_by_camera(pictures["gallery"]), Estimation(min_images=2)).statistics
     ready = embedder(model, cameras=statistics)
-    with pytest.raises(UsageError, match=r'no statistics of camera "hall/7"'):
-        ready([path], camera="hall/7")
-    with pytest.raises(UsageError, match=r"say whose images these are with camera=NAME, one of hall/0, hall/1, hall/2"):
+    with pytest.raises(UsageError, match=r'no statistics of camera "hall/8"'):
+        ready([path], camera="hall/8")
+    with pytest.raises(UsageError, match=r"say whose images these are with camera=NAME, one of hall/1, hall/2, hall/3"):
         ready([path])
     with pytest.raises(UsageError, match="fewer cameras than images"):
-        ready([path, path], camera=["hall/0"])
+        ready([path, path], camera=["hall/1"])
     with pytest.raises(UsageError, match=r"needs the statistics of a whole set.*--camera-agnostic"):
         embedder(model, cameras=statistics, camera_agnostic=True)
     with pytest.raises(UsageError, match="norms of the network cannot take them"):
@@ -267,8 +268,8 @@ def test_a_camera_agnostic_embedder_falls_back_for_unknown_cameras_only(pictures
     )
     path = pictures["query"][0].path
     ready = embedder(model, cameras=both, camera_agnostic=True)
-    known = embedder(model, cameras=cameras)([path], camera="hall/1")
-    np.testing.assert_array_equal(ready([path], camera="hall/1"), known)
+    known = embedder(model, cameras=cameras)([path], camera="hall/2")
+    np.testing.assert_array_equal(ready([path], camera="hall/2"), known)
     np.testing.assert_array_equal(ready([path], camera="lobby"), ready([path]))
     assert np.abs(ready([path]) - known).max() > 0.01
 

@@ -74,7 +74,12 @@ def test_a_network_with_camera_statistics_is_told_the_cameras(tmp_path: Path, sp
     embedder.cameras = object()  # pyright: ignore
     gallery, _ = indexed(tmp_path, split[:2], embedder)
     gallery.close()
-    assert embedder.asked == [["town/0", "town/1"]]
+    assert embedder.asked == [["town/1", "town/2"]]
+    embedder.asked.clear()
+    (tmp_path / "named").mkdir()
+    gallery, _ = indexed(tmp_path / "named", split[:2], embedder, camera="lobby")
+    gallery.close()
+    assert embedder.asked == [["lobby", "lobby"]]
 
 
 def test_a_thumbnail_is_small_and_clean():

@@ -490,7 +490,7 @@ def test_a_domain_of_too_few_people_is_named_as_what_it_is(towns: ReidData, colo
         make_loader(replace(SMALL, batch_size=8), few, few.label_map(), 0)
     cameras = replace(SMALL, domains="cameras", meta_train_domains=1, meta_batch_size=8)
     few = Split(tuple(record for record in colours.train if record.camid != 1 or record.pid == colours.train[0].pid))
-    with pytest.raises(UsageError, match=r"a batch takes 2 people of each domain; camera 1 of colours has fewer"):
+    with pytest.raises(UsageError, match=r"a batch takes 2 people of each domain; camera 2 of colours has fewer"):
         make_loader(cameras, few, few.label_map(), 0)
 
 

@@ -95,4 +95,4 @@ def test_what_cannot_be_balanced_is_refused_before_any_work():
     refused("process 2 of 2", domains, labels, 24, 4, rank=2, world=2)
     cameras = [("duke", camera) for camera in (0, 1) for _ in range(8)]
     few = np.array([0] * 8 + [0] * 4 + [1] * 4)
-    refused("camera 0 of duke has fewer", cameras, few, 16, 4)
+    refused("camera 1 of duke has fewer", cameras, few, 16, 4)

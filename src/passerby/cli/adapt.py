@@ -45,8 +45,8 @@ class Options:
     """CSV file with the columns camera and images (a file or a folder, relative to the CSV file); a camera may have several
     lines"""
     dataset: str = ""
-    """adapt to the cameras of this data set (default: what lies in --data); their names are DOMAIN/CAMID, for instance
-    market1501/0"""
+    """adapt to the cameras of this data set (default: what lies in --data); their names are as in galleries, DOMAIN/NUMBER, for
+    instance market1501/1"""
     data: Path | None = None
     """folder that holds the data set"""
     subset: Literal["test", "query", "gallery", "train"] = "test"

@@ -45,12 +45,12 @@ class Numbering:
 
 
 def camera_name(camera: tuple[str, int]) -> str:
-    """What a camera of a data set is called among camera statistics.
+    """What a camera of a data set is called, in galleries and among camera statistics: as in file names, numbers begin at 1.
 
     >>> camera_name(("market1501", 3))
-    'market1501/3'
+    'market1501/4'
     """
-    return f"{camera[0]}/{camera[1]}"
+    return f"{camera[0]}/{camera[1] + 1}"
 
 
 def embed(

@@ -79,15 +79,18 @@ def index_records(
         for start in range(0, len(waiting), _BLOCK):
             part = waiting[start : start + _BLOCK]
             images = list(pool.map(lambda each: _picture(each[1].path), part))
-            vectors = embedder(images, _statistics(embedder, [record for _, record in part]))
+            cameras = [
+                _camera(record, camera) for _, record in part
+            ]  # a network with camera statistics knows them by these names
+            vectors = embedder(images, cameras if embedder.cameras is not None else None)
             crops = list(pool.map(make_thumbnail, images)) if thumbnails else [None] * len(part)
             gallery.add(
                 [
                     NewSighting(
-                        key, vector, _camera(record, camera), time(record) if time else None, track(record) if track else None,
+                        key, vector, name, time(record) if time else None, track(record) if track else None,
                         source=record.path.as_posix(), thumbnail=crop,
                     )
-                    for (key, record), vector, crop in zip(part, vectors, crops, strict=True)
+                    for (key, record), name, vector, crop in zip(part, cameras, vectors, crops, strict=True)
                 ]
             )  # fmt: skip
             shown.advance(len(part))
@@ -110,15 +113,8 @@ def _key(record: Record, root: str | os.PathLike[str] | None) -> str:
 
 
 def _camera(record: Record, camera: str | Callable[[Record], str] | None) -> str:
-    if camera is None:
-        return f"{record.domain}/{record.camid + 1}"
-    return camera if isinstance(camera, str) else camera(record)
-
-
-def _statistics(embedder: Embedder, records: list[Record]) -> list[str] | None:
-    """Whose statistics a network with camera-wise norms takes for each crop."""
-    if embedder.cameras is None:
-        return None
     from passerby.embedder.splits import camera_name
 
-    return [camera_name(record.camera) for record in records]
+    if camera is None:
+        return camera_name(record.camera)
+    return camera if isinstance(camera, str) else camera(record)

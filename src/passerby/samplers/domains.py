@@ -108,7 +108,7 @@ def _order(domain: Hashable) -> tuple[str, str]:
 
 
 def _shown(domain: Hashable) -> str:
-    return f"camera {domain[1]} of {domain[0]}" if isinstance(domain, tuple) else str(domain)
+    return f"camera {domain[1] + 1} of {domain[0]}" if isinstance(domain, tuple) else str(domain)
 
 
 def _seed(seed: int, domain: int) -> int:
