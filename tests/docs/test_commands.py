@@ -48,12 +48,12 @@ PAGES = {
             "DIR": "people", "osnet_x1_0_market.pth": "osnet", "lobby.mp4": "film", "somebody.jpg": "crop",
         },
         {
-            "--preset market-resnet50": f"--preset market-resnet50 {ALL}",
+            "--preset market-resnet50 --data DIR --weights resnet50.pth": f"--preset market-resnet50 {ALL} --data DIR",
             "export runs": "export --no-latency runs",
             "lobby.mp4 --start": "lobby.mp4 --sides 416 --start",
             "plot ranking": "plot ranking --dpi 40",
         },
-        {"passerby evaluate real --data ../shared/data": "films of real people; tests/cli/test_evaluate_real.py"},
+        {"passerby evaluate real --data DIR": "films of real people; tests/cli/test_evaluate_real.py"},
     ),
     "docs/conventions.md": Page(
         {"FILE.npz": "both", "ARTEFACT": "run/artefact", "GRID": "grid"},

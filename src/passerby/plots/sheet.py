@@ -137,7 +137,7 @@ def _sheet(
     foot = 0.34 + 0.17 * len(notes)
     rows = sum(map(len, ranked.values()))
     width = _LEFT + (top + 1) * _CELL + 0.34
-    rules = textwrap.wrap(scores.convention.in_words(), int(width * 19))
+    rules = textwrap.wrap(scores.convention.in_words(), int(width * 17))
     head = _HEAD + 0.14 * (len(rules) - 1)
     height = head + rows * _HIGH + (len(ranked) - 1) * _BETWEEN + foot
     figure = Figure(figsize=(width, height))
