@@ -122,9 +122,11 @@ PAGES = {
     "docs/recipes/cail_mixup.md": Page(
         {"TOWNS/campus": "street", "DIR_OF_UNLABELLED_CROPS": "crops", "DATA": "sources"},
         {
-            "--source street:campus": f"--source street:campus --data TOWNS {ALL}",
+            "--source street:campus --data street-v1": f"--source street:campus --data TOWNS {ALL}",
+            " --backbone mobilenet_v2": "",
             "--source market1501": f"--source market1501 {ALL}",
         },
+        {"passerby street render --benchmark M --out street-v1": FIXED},
     ),
     "docs/recipes/camera_bn.md": Page(
         {
