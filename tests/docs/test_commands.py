@@ -173,6 +173,7 @@ PAGES = {
         {
             "passerby gallery copy town.gallery milvus://host:19530/town": SERVER,
             "passerby gallery copy milvus://host:19530/town back.gallery": SERVER,
+            "passerby street video --town campus --out films --cameras 1 2 3 --seconds 120 --fps 4": "six minutes of film",
         },
     ),
     "docs/street.md": Page(
