@@ -125,6 +125,15 @@ def test_ctrl_c_is_answered_once(tmp_path, crops):
     ]
 
 
+@pytest.fixture
+def answering():
+    """SIGINT raises KeyboardInterrupt, also where a shell has started the tests in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("answering")
 def test_ctrl_c_while_processes_are_started_is_answered_behind_it():
     whole = False
     with pytest.raises(KeyboardInterrupt):
