@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,8 @@ def metabin(rows: list[dict[str, Any]]) -> Figure:
         grouped_bars(axes, towns, series)
         axes.set_ylim(top=1.2 * max(row["map"] for row in rows))  # room for the legend
         axes.legend(loc="upper center", ncols=len(methods))
-    seeds, first = len({row["seed"] for row in rows}), rows[0]
+    counts = sorted(Counter((row["town"], row["method"]) for row in rows).values())
+    seeds, first = f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else f"{counts[0]}", rows[0]
     head_and_foot(
         figure,
         f"Gates between batch and instance norm beside either, in a town left out: {', '.join(towns)}",
