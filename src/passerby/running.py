@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from passerby.artefact import DESCRIPTION_FILE, Artefact, provenance, read_description, save_artefact
-from passerby.configs import plain, read_yaml, write_yaml
+from passerby.configs import plain, write_yaml
 from passerby.embedder import EmbeddingRule
 from passerby.embedder.camera_statistics import Estimation
 from passerby.errors import DataError
@@ -30,6 +30,11 @@ from passerby.transforms import Preprocess
 from passerby.validation import ClassificationEvaluation, Evaluations, RetrievalEvaluation
 
 __all__ = ["LabelMap", "fingerprint", "fit_to_train", "hold_out_first", "logged_evaluation", "save_run", "write_settings"]
+
+START_WEIGHTS = "start weights"
+"""``through`` of a data set, in an artefact's description, that its start weights were trained on."""
+
+_LEARNT_FILE = "learnt.json"
 
 LabelMap = Mapping[tuple[str, int], int]
 """(domain, pid) -> training class, as `Split.label_map` makes it."""
@@ -134,20 +139,52 @@ def learnt_before(weights: str | Path) -> tuple[tuple[Mapping[str, Any], ...], t
     if (folder / DESCRIPTION_FILE).is_file():
         facts = read_description(folder)
         return facts.data, facts.label_map
-    run = folder.parent
-    if folder.name != CHECKPOINT_FOLDER or not ((run / "config.yaml").is_file() and (run / "labels.json").is_file()):
+    learnt = folder.parent / _LEARNT_FILE
+    if folder.name != CHECKPOINT_FOLDER or not learnt.is_file():
         return (), ()
-    settings, people = read_yaml(run / "config.yaml"), json.loads((run / "labels.json").read_text(encoding="utf-8"))
-    data, earlier = learnt_before(str(settings.get("weights", "")))
-    known = dict.fromkeys([*((str(domain), int(pid)) for domain, pid in people), *earlier])
-    return ({"name": str(settings.get("dataset", ""))}, *data), tuple(known)
+    try:
+        found = json.loads(learnt.read_text(encoding="utf-8"))
+        return tuple(found["data"]), tuple((str(domain), int(pid)) for domain, pid in found["people"])
+    except (KeyError, TypeError, ValueError):
+        raise DataError(
+            f"{learnt} is damaged: it says what {path} was trained on. Start from the run's artefact, or without this file's "
+            "folder: copy the checkpoint elsewhere, and nothing is claimed of it."
+        ) from None
 
 
-def write_settings(run_dir: Path, data: ReidData, config: Any, labels: LabelMap) -> None:
-    """Write the resolved options and the label map beside the run: config.yaml (`--config` takes it) and labels.json."""
+def _learnt(
+    data: ReidData, labels: LabelMap, config: Any, stage_before: Path | None
+) -> tuple[tuple[Mapping[str, Any], ...], tuple[tuple[str, int], ...]]:
+    """What a run's model has learnt from at its end: its own data set first, then what it began with.
+
+    Start weights are ``weights`` of the recipe's options; their data sets say so under ``through``. An earlier stage of the same
+    run knows of its own.
+    """
+    data_before, people_before = learnt_before(stage_before or str(plain(config).get("weights", "")))
+    if stage_before is None:
+        data_before = tuple({**entry, "through": START_WEIGHTS} for entry in data_before)
+    people = people_of(labels)
+    return (provenance(data), *data_before), (*people, *(person for person in people_before if person not in labels))
+
+
+def write_settings(run_dir: Path, data: ReidData, config: Any, labels: LabelMap, *, stage_before: Path | None = None) -> None:
+    """Write what a run is beside it, before it begins.
+
+    That is: config.yaml, the resolved options (`--config` takes it); labels.json, the person of each training class; and
+    learnt.json, all data sets and people that its weights will have learnt from, for trainings that go on from a checkpoint.
+
+    Args:
+        run_dir: folder of the run.
+        data: what is trained on.
+        config: the recipe's options.
+        labels: training classes.
+        stage_before: see `save_run`.
+    """
     trained_on = {"dataset": data.name} | ({"trial": data.trial} if data.trial else {})
     write_yaml(Path(run_dir) / "config.yaml", {**trained_on, **plain(config)})
     write_json(Path(run_dir) / "labels.json", people_of(labels))
+    entries, people = _learnt(data, labels, config, stage_before)
+    write_json(Path(run_dir) / _LEARNT_FILE, {"data": entries, "people": people})
 
 
 def save_run(
@@ -162,7 +199,7 @@ def save_run(
     labels: LabelMap,
     seed: int,
     rule: EmbeddingRule | None = None,
-    weights: str | Path = "",
+    stage_before: Path | None = None,
 ) -> Artefact:
     """Write a trained network without its classifier as an artefact folder; see `artefact.save_artefact`.
 
@@ -170,17 +207,16 @@ def save_run(
         path: folder to make.
         model: the trained network.
         recipe: name of the recipe.
-        config: its options.
+        config: its options. What the start weights that they name were trained on, this model was trained on too.
         network: what makes the network again.
         preprocess: the network's input.
         data: what it was trained on.
         labels: training classes.
         seed: of the run.
         rule: how outputs become vectors.
-        weights: what training began with, a file or an artefact folder; what that was trained on, this model was trained on too.
+        stage_before: artefact of the stage of the same run that this one went on from, instead of from start weights.
     """
-    data_before, people_before = learnt_before(weights)
-    people = people_of(labels)
+    entries, people = _learnt(data, labels, config, stage_before)
     facts = Artefact(
         recipe=recipe,
         config=plain(config),
@@ -188,8 +224,8 @@ def save_run(
         preprocess=preprocess,
         rule=rule or EmbeddingRule(),
         embedding_dim=model.embedding_dim,
-        label_map=(*people, *(person for person in people_before if person not in labels)),
-        data=(provenance(data), *data_before),
+        label_map=people,
+        data=entries,
         seed=seed,
         notes=data.notes,
     )

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from passerby.cli import main
 from passerby.metrics.generalization import PROTOCOLS, Protocol, PublishedRow, Target
 from passerby.models import ModelConfig, build_model
+from passerby.recipes.metabin import Config
 from passerby.records import Record, ReidData, Split
-from passerby.running import save_run
+from passerby.running import save_run, write_settings
 from passerby.transforms import Preprocess
 
 scipy_io = pytest.importorskip("scipy.io")
@@ -36,12 +38,17 @@ def grid(root: Path, partitions=((1, 2), (3, 4), (1, 5))) -> None:
     scipy_io.savemat(root / "features_and_partitions.mat", {"trainIdxAll": cells})
 
 
-def a_model(path: Path, trained_on: str = "cuhk02+market1501", domain: str = "market1501", weights: str | Path = "") -> Path:
+def trained_on(name: str = "cuhk02+market1501", domain: str = "market1501") -> ReidData:
+    return ReidData(name, train=Split((Record(Path("1.png"), 1, 0, domain),)))
+
+
+def a_model(path: Path, data: ReidData | None = None, *, weights: str | Path = "", stage_before: Path | None = None) -> Path:
+    torch.manual_seed(0)
+    data = data or trained_on()
     network = ModelConfig(backbone="osnet_x0_25", image_size=(64, 32), linear_dim=16)
-    data = ReidData(trained_on, train=Split((Record(Path("1.png"), 1, 0, domain),)))
     save_run(
-        path, build_model(network, 1), recipe="metabin", config=network, network=network, preprocess=Preprocess(size=(64, 32)),
-        data=data, labels={(domain, 1): 0}, seed=0, weights=weights,
+        path, build_model(network, 1), recipe="metabin", config=Config(weights=str(weights)), network=network,
+        preprocess=Preprocess(size=(64, 32)), data=data, labels={(data.train[0].domain, 1): 0}, seed=0, stage_before=stage_before,
     )  # fmt: skip
     return path
 
@@ -121,7 +128,7 @@ def test_cheating_is_refused(model: Path, tmp_path: Path, capsys):
         'was trained on cuhk02, market1501; protocol "p1" is for models trained on cuhk-sysu, cuhk02, cuhk03-all-detected, '
         "dukemtmc-all, market1501-all: passerby train metabin --dataset cuhk-sysu+cuhk02+",
     )  # fmt: skip
-    seen = a_model(tmp_path / "seen", domain="grid")
+    seen = a_model(tmp_path / "seen", trained_on(domain="grid"))
     refused(
         capsys, [str(seen), "--protocol", "cuhk02+market1501->grid", *data],
         "the model was trained on people of grid, a target of protocol",
@@ -147,13 +154,16 @@ def test_cheating_is_refused(model: Path, tmp_path: Path, capsys):
 def test_what_start_weights_have_seen_counts_as_seen(model: Path, tmp_path: Path, capsys):
     """A model that goes on from another one, its file or a checkpoint of its run was trained on its people too."""
     grid(tmp_path / "GRID")
-    before = a_model(tmp_path / "before", "grid", domain="grid")
-    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000001.pt"
-    checkpoint.parent.mkdir(parents=True)
-    checkpoint.touch()
-    (tmp_path / "run" / "config.yaml").write_text(f"dataset: grid\nweights: {model / 'model.safetensors'}\n")
-    (tmp_path / "run" / "labels.json").write_text('[["grid", 1]]')
-    for number, weights in enumerate((before, before / "model.safetensors", checkpoint)):
+    before = a_model(tmp_path / "before", trained_on("grid", "grid"))
+    stage = a_model(tmp_path / "stage-2", stage_before=before)
+    runs = [tmp_path / "run", tmp_path / "run-of-two-stages"]
+    write_settings(runs[0], trained_on("grid", "grid"), Config(), {("grid", 1): 0})
+    write_settings(runs[1], trained_on(), Config(), {("market1501", 1): 0}, stage_before=before)
+    checkpoints = [run / "checkpoints" / "step-00000001.pt" for run in runs]
+    for checkpoint in checkpoints:
+        checkpoint.parent.mkdir()
+        checkpoint.touch()
+    for number, weights in enumerate((before, before / "model.safetensors", stage, *checkpoints)):
         after = a_model(tmp_path / f"after-{number}", weights=weights)
         words = [str(after), "--protocol", "cuhk02+market1501->grid", "--data", str(tmp_path)]
         refused(capsys, words, "was trained on cuhk02, grid, market1501; protocol")

@@ -38,6 +38,7 @@ from passerby.recipes.camera_bn import (
     train,
 )
 from passerby.records import Record, ReidData, Split
+from passerby.running import learnt_before
 from passerby.samplers import IdentitySampler
 from passerby.training import World, load_history
 from passerby.transforms import normalise
@@ -239,6 +240,8 @@ def test_training_on_one_data_set_after_the_other_says_what_is_forgotten(colours
     facts = read_artefact(path)[0]
     assert [source["name"] for source in facts.data] == ["folder", "colours"]  # what it learnt last, and what before
     assert {domain for domain, _ in facts.label_map} == {"second", "colours"}
+    assert not any("through" in source for source in facts.data)  # its own stages, not what start weights had seen
+    assert learnt_before(next((tmp_path / "run" / "stage-2" / "checkpoints").glob("*.pt"))) == (facts.data, facts.label_map)
     logged = load_history(tmp_path / "run" / "stage-2").evaluations[-1]["map"]
     assert found[-1]["map"] == pytest.approx(logged, abs=1e-6)
 

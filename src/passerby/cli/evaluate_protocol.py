@@ -205,12 +205,14 @@ def _report(
 
 def _start_weights(facts: Artefact) -> list[str]:
     """What training began with, and what is known of it."""
+    from passerby.running import START_WEIGHTS
+
     weights = str(facts.config.get("weights") or "")
     if not weights:
         return []
     if weights in ("auto", "scratch"):
         return [f"start weights: {weights}"]
-    before = [str(source["name"]) for source in facts.data[1:]]
+    before = [str(source["name"]) for source in facts.data if source.get("through") == START_WEIGHTS]
     return [
         f"start weights: {weights}, " + (f"trained on {listing(before)}" if before else "what they have seen is not verified")
     ]

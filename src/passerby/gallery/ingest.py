@@ -79,9 +79,7 @@ def index_records(
         for start in range(0, len(waiting), _BLOCK):
             part = waiting[start : start + _BLOCK]
             images = list(pool.map(lambda each: _picture(each[1].path), part))
-            cameras = [
-                _camera(record, camera) for _, record in part
-            ]  # a network with camera statistics knows them by these names
+            cameras = [_camera(record, camera) for _, record in part]  # so a network with camera statistics names them
             vectors = embedder(images, cameras if embedder.cameras is not None else None)
             crops = list(pool.map(make_thumbnail, images)) if thumbnails else [None] * len(part)
             gallery.add(

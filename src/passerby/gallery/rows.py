@@ -62,9 +62,8 @@ class Model:
             )
         rule = {key: getattr(embedder.rule, key) for key in sorted(embedder.rule.__dataclass_fields__)}
         exported = str(facts.get("exported", ""))
-        number = (
-            exported if exported and not exported.endswith("fp32") else precision or embedder.precision
-        )  # int8 and fp16 give others
+        given = precision or embedder.precision
+        number = exported if exported and not exported.endswith("fp32") else given  # int8 and fp16 give other vectors
         how = json.dumps([rule, number, facts.get("camera_statistics", "")], sort_keys=True, default=list)
         named = " ".join(str(facts[key]) for key in ("recipe", "backbone") if facts.get(key))
         return cls(

@@ -538,7 +538,6 @@ def train(
                 data=data,
                 labels=labels,
                 seed=config.seed,
-                weights=config.weights,
             )
         del step
     return path

@@ -660,7 +660,7 @@ class _Run:
         if here.first:
             save_run(
                 self.dir / "artefact", model, recipe="cail-mixup", config=config, network=model_config(config),
-                preprocess=step.input, data=data, labels=labels, seed=config.seed, rule=RULE, weights=config.weights,
+                preprocess=step.input, data=data, labels=labels, seed=config.seed, rule=RULE,
             )  # fmt: skip
             self.store_features(model, step.input)
         gather(torch.zeros(1, device=here.device))  # the others wait until everything is there

@@ -470,7 +470,7 @@ class _Run:
 
         def written_at_start(epoch: int) -> None:
             if epoch == 0 and here.first:
-                write_settings(run_dir, data, config, people)
+                write_settings(run_dir, data, config, people, stage_before=start)
 
         step = CameraStep(config, model, len(labels), cameras, here.device)
         fit(
@@ -488,7 +488,7 @@ class _Run:
         if here.first:
             save_run(
                 run_dir / "artefact", model, recipe="camera-bn", config=config, network=model_config(config),
-                preprocess=step.input, data=data, labels=people, seed=config.seed, weights=start or config.weights,
+                preprocess=step.input, data=data, labels=people, seed=config.seed, stage_before=start,
             )  # fmt: skip
         gather(torch.zeros(1, device=here.device))  # the others wait until the artefact is there
         del step

@@ -606,7 +606,7 @@ def train(
                 _load_best(model, Path(run_dir))
             save_run(
                 path, model, recipe="metabin", config=config, network=model_config(config), preprocess=preprocess(config),
-                data=data, labels=labels, seed=config.seed, rule=_RULE, weights=config.weights,
+                data=data, labels=labels, seed=config.seed, rule=_RULE,
             )  # fmt: skip
         del step
     return path
