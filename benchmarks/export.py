@@ -1,9 +1,9 @@
 """How fast exported networks are beside torch, how much of that is left with decoding, and what int8 costs in mAP.
 
-    python benchmarks/export.py speed [--backbones mobilenet_v2 resnet50] [--batch 16] [--seconds 6] [--busy]
+    python benchmarks/export.py speed [--backbones mobilenet_v2 resnet50] [--batch 16] [--seconds 6] [--busy] [--keep-memory]
     python benchmarks/export.py speed --model ARTEFACT [--size 256 128] [--exact-layers 6] [--data DIR]
     python benchmarks/export.py embed [--backbones mobilenet_v2 resnet50] [--images 512] [--rounds 5] [--busy]
-    python benchmarks/export.py drift MODEL --data DIR [--forms fp32 fp16 int8]
+    python benchmarks/export.py drift MODEL --data DIR [--forms fp32 fp16 int8] [--size 256 128] [--exact-layers 6]
 
 speed: random weights at 256x128; torch as it is usually called (fp32, its own layout), torch with channels last, and the files,
 all run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch. --busy,
@@ -113,6 +113,9 @@ def speed(arguments: argparse.Namespace) -> None:
     if arguments.busy:
         torch.set_num_threads(1)
     told = ", CPU time" if arguments.busy else ""
+    if arguments.keep_memory:
+        keep_freed_memory()
+        told += ", freed memory kept"
     size = (256, 128) if arguments.model is None else size_of(arguments)
     shown = f"{size[0]}x{size[1]}, batch {arguments.batch}"
     print(f"| threads: {torch.get_num_threads()}{told}, {shown} | images/s | against torch |")
@@ -189,9 +192,11 @@ def drift(arguments: argparse.Namespace) -> None:
     print("| form | images | difference | mAP torch | mAP file | drift | threshold | false accepts at torch's 1 % |")
     print("|---|---|---|---|---|---|---|---|")
     with probe_set(arguments.data) as probe, tempfile.TemporaryDirectory() as made:
+        model = resized(arguments.model, tuple(arguments.size) if arguments.size else None, Path(made))
         for precision in arguments.forms:
-            options = ExportOptions("onnx", precision, "pixels", budget=ANYTHING, latency=False)
-            found = export(arguments.model, probe, options, Path(made))[0].comparison
+            layers = arguments.exact_layers if precision == "int8" else 0
+            options = ExportOptions("onnx", precision, "pixels", budget=ANYTHING, exact_layers=layers, latency=False)
+            found = export(model, probe, options, Path(made) / "files")[0].comparison
             numbers = found.map_torch, found.map_exported, found.map_drift, found.threshold_exported, found.far_exported
             shown = " | ".join("-" if each is None else f"{each:.4f}" for each in numbers)
             print(f"| {precision} | {found.images} | {found.difference:.1e} | {shown} |", flush=True)
@@ -212,6 +217,9 @@ def main() -> None:
             verb.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="with --model: default its own")
             verb.add_argument("--exact-layers", type=int, default=0, help="with --model, int8: first layers that stay in fp32")
             verb.add_argument("--data", type=Path, help="with --model: images that calibrate int8")
+            verb.add_argument(
+                "--keep-memory", action="store_true", help="as `passerby embed` does: the C library keeps what torch frees"
+            )
         else:
             verb.add_argument("--images", type=int, default=512)
             verb.add_argument("--rounds", type=int, default=5)
@@ -219,11 +227,15 @@ def main() -> None:
     verb.set_defaults(run=drift)
     verb.add_argument("model", type=Path)
     verb.add_argument("--data", type=Path, required=True)
+    verb.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="default: its own")
+    verb.add_argument("--exact-layers", type=int, default=0, help="int8: first layers that stay in fp32")
     verb.add_argument("--forms", nargs="+", default=["fp32", "fp16", "int8"])
     verb.add_argument("--limit", type=int, default=1_000_000, help="images, about")
     arguments = parser.parse_args()
-    if getattr(arguments, "model", None) is None and any(
-        getattr(arguments, name, None) for name in ("size", "exact_layers", "data")
+    if (
+        arguments.run is speed
+        and arguments.model is None
+        and any(getattr(arguments, name) for name in ("size", "exact_layers", "data"))
     ):
         parser.error("--size, --exact-layers and --data go with --model")
     arguments.run(arguments)
