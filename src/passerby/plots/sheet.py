@@ -133,11 +133,12 @@ def _sheet(
 ) -> Figure:
     from matplotlib.figure import Figure
 
-    notes = notes_of([query, gallery])
-    foot = 0.34 + 0.17 * len(notes)
     rows = sum(map(len, ranked.values()))
     width = _LEFT + (top + 1) * _CELL + 0.34
-    rules = textwrap.wrap(scores.convention.in_words(), int(width * 17))
+    letters = int(width * 17)  # of small print in a line
+    rules = textwrap.wrap(scores.convention.in_words(), letters)
+    notes = [line for note in notes_of([query, gallery]) for line in textwrap.wrap(note, letters)]
+    foot = 0.34 + 0.17 * len(notes)
     head = _HEAD + 0.14 * (len(rules) - 1)
     height = head + rows * _HIGH + (len(ranked) - 1) * _BETWEEN + foot
     figure = Figure(figsize=(width, height))
