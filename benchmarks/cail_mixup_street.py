@@ -7,8 +7,9 @@
 
 `run` goes on where it stopped: a row that is in the file with the same settings is not made again, and a training that was cut
 off is resumed. The schedule is the published one, shortened to `--epochs`. A row is the last epoch of a training, measured on the
-target's query and gallery; beside it stand the epoch that the label-free estimate keeps, and `home_map`, what the artefact has on
-the source's own query and gallery. The first seed is measured several times while it trains and has all methods; further seeds
+target's query and gallery; beside it stand the epoch that the label-free estimate keeps, `home_map`, what the artefact has on the
+source's own query and gallery, and `camera_bn_map`, what an adapted artefact has on the target with each camera's statistics of
+the target's training images. The first seed is measured several times while it trains and has all methods; further seeds
 are measured at the end, and have what the comparison is about. `table` prints means and deviations over seeds, and what each part
 adds on the pairs and seeds that both sides have. `watch` prints how well the estimate follows the target's mAP, which no training
 ever sees, over the epochs of each training (Spearman's rank correlation).
@@ -132,11 +133,13 @@ def adapted(source: str, target: str, seed: int, method: str, options: argparse.
     last = next(line for line in lines if line["epoch"] == options.epochs and "kept" not in line)
     kept = lines[-1]
     seen = ("epoch", "map", "estimate", "cycles", "crowding", "cross_camera", "agreement")
-    home = measured(load(run / "artefact", device=options.device), datasets.read("street", options.root / source))
+    embedder = load(run / "artefact", device=options.device)
+    home = measured(embedder, datasets.read("street", options.root / source))
+    by_camera = measured(embedder, datasets.read("street", options.root / target), "train")
     shutil.rmtree(run)
     return {
         "map": last["map"], "rank1": last["rank1"], "kept_epoch": kept["epoch"], "kept_map": kept["map"], "home_map": home.map,
-        "watch": [{key: line.get(key) for key in seen} for line in lines if "kept" not in line],
+        "camera_bn_map": by_camera.map, "watch": [{key: line.get(key) for key in seen} for line in lines if "kept" not in line],
     }  # fmt: skip
 
 
@@ -226,10 +229,25 @@ def table(options: argparse.Namespace) -> None:
         name = " to ".join(pair) if pair else "mean of pairs"
         print(f"| {name} | " + " | ".join(_cell(rows, [pair] if pair else pairs, method) for method in methods) + " |")
 
+    if told := _elsewhere(rows, methods):
+        print("\n| mAP, mean of rows | on the target | at home | with camera BN (train) | rows |\n|---|---|---|---|---|")
+        print("\n".join(told))
+
     print("\n| difference of mAP, in points | on average | pairs, seeds | higher in |\n|---|---|---|---|")
     for one, other in DIFFERENCES:
         if line := _difference(rows, one, other):
             print(f"| {one} minus {other} | {line} |")
+
+
+def _elsewhere(rows: Sequence[dict[str, Any]], methods: Sequence[str]) -> list[str]:
+    """What adapted artefacts have on their target, at home, and with camera statistics on the target: a line a method."""
+    names, lines = ("map", "home_map", "camera_bn_map"), []
+    for method in methods:
+        found = [[row[name] for name in names] for row in rows if row["method"] == method and row.get(names[-1]) is not None]
+        if found:
+            means = " | ".join(f"{value:.1f}" for value in 100 * np.mean(found, axis=0))
+            lines.append(f"| {method} | {means} | {len(found)} |")
+    return lines
 
 
 def _difference(rows: Sequence[dict[str, Any]], one: str, other: str) -> str:
