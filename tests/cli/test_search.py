@@ -110,6 +110,9 @@ def test_a_gallery_that_is_not_named_is_told(path: Path, capsys, monkeypatch: py
     monkeypatch.setenv("PASSERBY_GALLERY", "other.gallery")
     assert main(["search", "red.jpg"]) == 0
     assert "gallery other.gallery, as PASSERBY_GALLERY says" in capsys.readouterr().out
+    for verb in ("info", "identities", "audit"):
+        assert main(["gallery", verb]) == 0
+        assert "gallery other.gallery, as PASSERBY_GALLERY says" in capsys.readouterr().out
 
 
 def test_where_somebody_was_is_told(path: Path, capsys):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import table
+from passerby.cli.galleries import chosen_gallery, table
 from passerby.files import write_json
 from passerby.gallery.rows import clock
 
@@ -19,8 +19,9 @@ __all__ = ["Options", "run"]
 class Options:
     """Show what was done to identities and by erasing, latest first. Of erased people no name remains."""
 
-    gallery: Annotated[str, tyro.conf.Positional]
-    """a file, or milvus://host:port/collection"""
+    gallery: Annotated[str, tyro.conf.Positional] = ""
+    """a file, or milvus://host:port/collection (default: what PASSERBY_GALLERY says, else people.gallery in the working
+    folder)"""
     limit: int = 50
     """lines; 0 shows all"""
     json: Path | None = None
@@ -31,7 +32,8 @@ def run(options: Options) -> None:
     """Show."""
     from passerby.gallery import Gallery
 
-    with Gallery.open(options.gallery, read_only=True) as gallery:
+    name = chosen_gallery(options.gallery, there=True, naming="the gallery's name")
+    with Gallery.open(name, read_only=True) as gallery:
         events = gallery.audit(options.limit or None)
     table(
         ["", "time (UTC)", "what", "identities", "", ""],

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import counted, identity_of, table
+from passerby.cli.galleries import chosen_gallery, counted, identity_of, table
 from passerby.files import write_json
 from passerby.gallery.rows import clock
 
@@ -19,8 +19,9 @@ __all__ = ["Options", "run"]
 class Options:
     """List the identities of a gallery, or the crops of one."""
 
-    gallery: Annotated[str, tyro.conf.Positional]
-    """a file, or milvus://host:port/collection"""
+    gallery: Annotated[str, tyro.conf.Positional] = ""
+    """a file, or milvus://host:port/collection (default: what PASSERBY_GALLERY says, else people.gallery in the working
+    folder)"""
     of: str = ""
     """name or number: the crops of this one"""
     json: Path | None = None
@@ -31,7 +32,8 @@ def run(options: Options) -> None:
     """List."""
     from passerby.gallery import Gallery
 
-    with Gallery.open(options.gallery, read_only=True) as gallery:
+    name = chosen_gallery(options.gallery, there=True, naming="the gallery's name")
+    with Gallery.open(name, read_only=True) as gallery:
         if options.of:
             number = identity_of(gallery, options.of)
             rows = sorted(gallery.sightings(gallery.members(number)), key=lambda row: (row.time is None, row.time or 0, row.id))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from passerby.cli.galleries import counted, table
+from passerby.cli.galleries import chosen_gallery, counted, table
 from passerby.files import write_json
 from passerby.gallery.rows import clock
 
@@ -19,8 +19,9 @@ __all__ = ["Options", "run"]
 class Options:
     """Say what a gallery holds: model, crops a camera, times, identities, thresholds, ways between cameras."""
 
-    gallery: Annotated[str, tyro.conf.Positional]
-    """a file, or milvus://host:port/collection"""
+    gallery: Annotated[str, tyro.conf.Positional] = ""
+    """a file, or milvus://host:port/collection (default: what PASSERBY_GALLERY says, else people.gallery in the working
+    folder)"""
     json: Path | None = None
     """write it to this file too"""
 
@@ -29,12 +30,13 @@ def run(options: Options) -> None:
     """Look and tell."""
     from passerby.gallery import Gallery
 
-    with Gallery.open(options.gallery, read_only=True) as gallery:
+    name = chosen_gallery(options.gallery, there=True, naming="the gallery's name")
+    with Gallery.open(name, read_only=True) as gallery:
         span, limits, ways = gallery.span(), gallery.thresholds, gallery.transitions
         tracks = gallery.tracks()
         people = gallery.identities()
         facts = {
-            "gallery": options.gallery, "crops": len(gallery), "model": asdict(gallery.model), "cameras": gallery.cameras(),
+            "gallery": name, "crops": len(gallery), "model": asdict(gallery.model), "cameras": gallery.cameras(),
             "tracks": len(tracks), "span": list(span) if span else None, "identities": len(people),
             "thresholds": {"same": limits.same, "different": limits.different, "far": limits.far} if limits else None,
             "transitions": ways.to_json(),
