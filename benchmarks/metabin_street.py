@@ -209,10 +209,22 @@ def table(options: argparse.Namespace) -> None:
         style += [row["map_own"] - row["map"] for row, _ in both]
         gain += [meta["map"] - row["map"] for row, meta in both]
     if len(style) > 3:
-        from scipy.stats import spearmanr
+        print(f"\nrank correlation of the last two columns over {len(style)} trainings: {_rank_correlation(style, gain):+.2f}")
+    joint = [(row, found[("BIN joint", *key[1:])]) for key, row in found.items()
+             if key[0] == "MetaBIN" and ("BIN joint", *key[1:]) in found]  # fmt: skip
+    if len(joint) > 3:
+        maps, losses = ([meta[name] - plain[name] for meta, plain in joint] for name in ("map", "ce"))
+        ends, gates = ([np.mean([pair[side][name] for pair in joint]) for side in (0, 1)] for name in ("ce", "gate_mean"))
+        print(f"\nMetaBIN beside BIN joint over {len(joint)} trainings: last cross-entropy {ends[0]:.2f} and {ends[1]:.2f}, "
+              f"mean gate {gates[0]:.3f} and {gates[1]:.3f}; rank correlation of the differences of cross-entropy and of mAP "
+              f"{_rank_correlation(losses, maps):+.2f}")  # fmt: skip
 
-        rank = float(spearmanr(style, gain)[0])  # pyright: ignore[reportArgumentType]
-        print(f"\nrank correlation of the last two columns over {len(style)} trainings: {rank:+.2f}")
+
+def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    """Spearman's."""
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(one, other)[0])  # pyright: ignore[reportArgumentType]
 
 
 def _difference(found: dict[tuple[str, str, int], dict[str, Any]], towns: Sequence[str], one: str, other: str) -> str:
