@@ -33,7 +33,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "IN": {"norm": "instance", "meta": False},
     "BIN joint": {"norm": "bin", "meta": False},
     "MetaBIN": {"norm": "bin", "meta": True},
+    "MetaBIN with CE": {"norm": "bin", "meta": True, "meta_classification": True},
+    "MetaBIN without CE": {"norm": "bin", "meta": True, "meta_classification": False},
 }
+"""What is trained. By itself MetaBIN has cross-entropy in its meta updates where cameras are the domains, as published."""
+
+USUAL = ("BN", "IN", "BIN joint", "MetaBIN")
 
 
 SETTINGS = ("size", "views", "batch", "images_per_identity", "epochs", "lr", "gate_lr", "backbone", "weights")
@@ -83,7 +88,7 @@ def config_of(method: str, seed: int, options: argparse.Namespace) -> Any:
         own["gate_lr"] = options.gate_lr
     if own["meta"]:
         own |= {"meta_batch_size": options.batch, "inner_period": max(1, options.epochs // 20)}
-        own |= {"domains": "cameras", "meta_classification": True} if options.alone else {}
+        own = ({"domains": "cameras", "meta_classification": True} if options.alone else {}) | own
     return Config(
         backbone=options.backbone, weights=options.weights, height=height, width=width, pad_px=height // 25,
         batch_size=options.batch, images_per_identity=options.images_per_identity, epochs=options.epochs,
@@ -266,7 +271,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("metabin-street"), help="folder for resized images and runs")
     parser.add_argument("--towns", nargs="+", default=["winter", "station"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=USUAL)
     parser.add_argument("--backbone", default="mobilenet_v2_x1_0")
     parser.add_argument("--weights", default="auto")
     parser.add_argument("--size", nargs=2, type=int, default=[96, 48], metavar=("H", "W"))
