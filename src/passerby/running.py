@@ -131,6 +131,9 @@ def learnt_before(weights: str | Path) -> tuple[tuple[Mapping[str, Any], ...], t
     Args:
         weights: an artefact folder, a file in one, or a checkpoint of a run; nothing is known of any other file, nor of words
             like ``auto``.
+
+    Raises:
+        DataError: the run's file about it is damaged.
     """
     path = Path(weights)
     folder = path if path.is_dir() else path.parent
@@ -147,8 +150,8 @@ def learnt_before(weights: str | Path) -> tuple[tuple[Mapping[str, Any], ...], t
         return tuple(found["data"]), tuple((str(domain), int(pid)) for domain, pid in found["people"])
     except (KeyError, TypeError, ValueError):
         raise DataError(
-            f"{learnt} is damaged: it says what {path} was trained on. Start from the run's artefact, or without this file's "
-            "folder: copy the checkpoint elsewhere, and nothing is claimed of it."
+            f"{learnt} is damaged, which says what {path} was trained on. Take the run's artefact as start weights, or a copy of the "
+            "checkpoint in another folder, of which nothing is known then."
         ) from None
 
 

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 from passerby.cli import main
+from passerby.errors import DataError
 from passerby.metrics.generalization import PROTOCOLS, Protocol, PublishedRow, Target
 from passerby.models import ModelConfig, build_model
 from passerby.recipes.metabin import Config
 from passerby.records import Record, ReidData, Split
-from passerby.running import save_run, write_settings
+from passerby.running import learnt_before, save_run, write_settings
 from passerby.transforms import Preprocess
 
 scipy_io = pytest.importorskip("scipy.io")
@@ -168,6 +169,9 @@ def test_what_start_weights_have_seen_counts_as_seen(model: Path, tmp_path: Path
         words = [str(after), "--protocol", "cuhk02+market1501->grid", "--data", str(tmp_path)]
         refused(capsys, words, "was trained on cuhk02, grid, market1501; protocol")
         assert ["grid", 1] in json.loads((after / "passerby.json").read_text())["label_map"]
+    (runs[0] / "learnt.json").write_text("{")
+    with pytest.raises(DataError, match=r"learnt.json is damaged, which says what .*step-00000001.pt was trained on"):
+        learnt_before(checkpoints[0])
     words = ["evaluate", "", "--protocol", "cuhk02+market1501->grid", "--data", str(tmp_path), "--workers", "0"]
     for weights, said in (
         (str(tmp_path / "resnet50.pth"), "resnet50.pth, what they have seen is not verified"),
