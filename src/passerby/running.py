@@ -150,8 +150,8 @@ def learnt_before(weights: str | Path) -> tuple[tuple[Mapping[str, Any], ...], t
         return tuple(found["data"]), tuple((str(domain), int(pid)) for domain, pid in found["people"])
     except (KeyError, TypeError, ValueError):
         raise DataError(
-            f"{learnt} is damaged, which says what {path} was trained on. Take the run's artefact as start weights, or a copy of the "
-            "checkpoint in another folder, of which nothing is known then."
+            f"{learnt} is damaged, which says what {path} was trained on. Take the run's artefact as start weights, or a "
+            "copy of the checkpoint in another folder, of which nothing is known then."
         ) from None
 
 
