@@ -92,6 +92,22 @@ def test_wrong_words_are_one_line(towns: Path, tmp_path: Path, capsys):
         assert not (tmp_path / "run").exists()
 
 
+def test_a_preset_on_other_data_counts_as_published_and_shows_no_published_figures(towns: Path, tmp_path: Path, capsys):
+    words = ["--source", "street:campus", "--data", str(towns), "--target", "street:market", *FAST, "--precision", "fp32"]
+    for preset, here in (("duke2market", []), ("duke2msmt", ["--epochs", "2", "--mix-start", "0"])):
+        run = ["--preset", preset, "--out", str(tmp_path / preset), "--batch-size", "4", *here]
+        assert main(["train", "cail-mixup", *words, *run]) == 0
+        said = capsys.readouterr()
+        assert "Rank-1" in said.out and "trapezoid" in said.out and "published" not in said.out and "88.06%" not in said.out
+        assert "target: 4 images, 2 cameras" in said.err and "never joined" in said.err and "never joined" in said.out
+
+
+def test_a_run_in_a_target_that_is_named_is_refused(towns: Path, capsys):
+    words = ["--source", "street:campus", "--data", str(towns), "--target", "street:market", *FAST, "--batch-size", "4"]
+    assert main(["train", "cail-mixup", *words, "--out", str(towns / "market" / "run")]) == 2
+    assert "lies in the data set" in capsys.readouterr().err and not (towns / "market" / "run").exists()
+
+
 def crops_of(folder: Path) -> Path:
     for number in range(6):
         picture(folder / f"c{1 + number % 2}_{number}.png", 200 + number)

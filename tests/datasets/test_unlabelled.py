@@ -123,6 +123,30 @@ def test_a_folder_of_crops_is_read_whole_even_in_folders_of_persons(tmp_path: Pa
     assert {record.pid for record in target.images} == {-1}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("0000001.jpg", "0000002.jpg", "0000003.jpg"),
+        ("images/0000100.jpg", "images/0000200.jpg"),
+        ("P1/cam1/0.jpg", "P1/cam2/1.jpg"),
+    ],
+)
+def test_crops_are_not_taken_for_a_public_data_set(names: tuple[str, ...], tmp_path: Path):
+    """Numbered frames look like i-LIDS, and a place P1 like the first pair of CUHK02."""
+    assert len(read_target(str(write(tmp_path / "site", *names)), cameras="known").images) == len(names)
+
+
+def test_a_stray_name_does_not_hide_the_folders_of_cameras(tmp_path: Path):
+    names = ("cam1/a.png", "cam1/front_c7_x.png", "cam2/b.png")
+    split = read_unlabelled(write(tmp_path, *names), "here", cameras="needed")
+    assert {record.path.name: record.camid for record in split} == {"a.png": 0, "front_c7_x.png": 0, "b.png": 1}
+
+
+def test_a_folder_needs_no_place_to_look_for_it(tmp_path: Path):
+    with pytest.raises(UsageError, match=r'target_data is .*: it holds a data set .* but ".*site" is a folder\. Leave it out'):
+        read_target(str(write(tmp_path / "site", "c1_a.png")), tmp_path)
+
+
 def test_a_data_set_without_training_images_is_refused(tmp_path: Path):
     root = write(tmp_path / "m", "query/0002_c1_000001.jpg", "bounding_box_test/0002_c2_000001.jpg")
     with pytest.raises(DataError, match="has no training images to learn from without labels"):

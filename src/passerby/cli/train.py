@@ -176,8 +176,8 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
     if getattr(config, "target", "") and config.target_data is None and not Path(config.target).is_dir():
         config = replace(config, target_data=run.data)
     measured = _measured(config, data)
-    published = preset.published if preset is not None else None
-    convention = resolve(run.convention or (published.convention if published is not None else usual(measured.name)))
+    published = _published(name, preset, config, named)
+    convention = resolve(run.convention or (preset.counted_by if preset is not None else "") or usual(measured.name))
     if run.convention and not len(measured.query):
         raise UsageError(f"--convention is {run.convention}, but {measured.name} has no queries to evaluate. Leave it out.")
     if len(measured.query) and convention.same_camera == "drop":
@@ -189,9 +189,11 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
     check_report(run.json)
     for piece in named.split("+"):
         _check_outside(out, *part_of(piece, run.data))
+    if (target := getattr(config, "target", "")) and not Path(target).is_dir():
+        _check_outside(out, *part_of(target, config.target_data))
     path = recipe(name).train(config, data, out, resume=run.resume, device=run.device, workers=run.workers, convention=convention)
     if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; the training has left their group by now
-        if target := getattr(config, "target", ""):  # what was measured, was measured there
+        if target:  # what was measured, was measured there
             data = replace(data, name=f"{data.name} to {target}", query=data.query[:0], notes=read_description(path).notes)
         if getattr(config, "validation", 0):  # published figures are of other people
             data = replace(data, name=f"held-out training people of {data.name}", notes=read_description(path).notes)
@@ -199,6 +201,17 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
         _report(path, out, data, convention, published, run)
         if preset is not None and preset.protocol:
             print(f"to measure it: passerby evaluate {path} --protocol {preset.protocol} --data DIR")
+
+
+def _published(recipe_name: str, preset: Preset | None, config: Any, trained_on: str) -> Published | None:
+    """The preset's figures, where the run trains and is measured on the data that they are of."""
+    from passerby.configs import plain
+    from passerby.report import published_beside
+
+    if preset is None or preset.published is None:
+        return None
+    row = published_beside(recipe_name, plain(config), trained_on, getattr(config, "target", "") or trained_on, preset.name)
+    return preset.published if row is not None and row.trained_alike and row.tested_alike else None
 
 
 def _measured(config: Any, data: ReidData) -> ReidData:
@@ -237,8 +250,7 @@ def _evaluate(run: RunOptions, config: Any, preset: Preset | None) -> None:
         raise UsageError(f"--eval-only: {named} is joined to train on and has no queries. Name one data set with --dataset.")
     else:
         dataset, data = part_of(named, getattr(config, "target_data", None) or run.data)
-    published = preset.published if preset is not None else None
-    convention = run.convention or (published.convention if published is not None else "")
+    convention = run.convention or (preset.counted_by if preset is not None else "")
     evaluate.run(evaluate.Options(**shared, dataset=dataset, data=data, trial=run.trial, convention=convention))
 
 

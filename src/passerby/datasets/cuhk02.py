@@ -21,7 +21,9 @@ _NAME = re.compile(r"(?P<pid>\d+)_\w+")
 
 
 def _recognise(root: Path) -> bool:
-    return any((root / pair / camera).is_dir() for pair in _PAIRS for camera in _CAMERAS)
+    """By a name that fits: folders P1/cam1 alone may be somebody's first car park."""
+    folders = (root / pair / camera for pair in _PAIRS for camera in _CAMERAS)
+    return any(_NAME.fullmatch(path.stem) for folder in folders if folder.is_dir() for path in image_files(folder, 20))
 
 
 def _scan(root: Path) -> Scan:

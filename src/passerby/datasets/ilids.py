@@ -21,6 +21,7 @@ from passerby.records import Record, ReidData, Split, Trial
 __all__ = ["ILIDS"]
 
 _PEOPLE = 119
+_MOST = 20  # images of a person; i-LIDS has 8 at most
 _NAME = re.compile(r"(?P<pid>\d{4})(?P<index>\d{3})")
 
 
@@ -31,8 +32,10 @@ def _folder(root: Path) -> Path:
 
 
 def _recognise(root: Path) -> bool:
-    names = [path.stem for path in image_files(_folder(root), 20)]
-    return 2 * sum(_NAME.fullmatch(name) is not None for name in names) > len(names)
+    """By most of the first names; numbered frames have seven digits too, but show nobody (0000001), or far more than `_MOST`."""
+    found = [_NAME.fullmatch(path.stem) for path in image_files(_folder(root), 20)]
+    likely = [match for match in found if match and int(match["pid"]) and int(match["index"]) <= _MOST]
+    return 2 * len(likely) > len(found)
 
 
 def _scan(root: Path) -> Scan:

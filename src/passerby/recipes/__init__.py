@@ -58,7 +58,14 @@ class Preset:
     published: Published | None = None
     protocol: str = ""
     """of `passerby evaluate --protocol`, where the figures were made with one"""
+    convention: str = ""
+    """how its authors count, where there are no figures to say it"""
     note: str = ""
+
+    @property
+    def counted_by(self) -> str:
+        """Name of the convention of its figures, or of its authors; empty: the usual one."""
+        return self.convention if self.published is None else self.published.convention
 
 
 def recipe(name: str) -> ModuleType:

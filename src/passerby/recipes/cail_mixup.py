@@ -22,8 +22,9 @@ Identities of the target are never read, whatever its files are called; its quer
 Differs from the paper: under several processes the memory is gathered and the same in all (`memory="local"` is the published
 form); the last batch of every epoch is filled up (published: a partial batch in epoch 1, none later); of the smaller set the rest
 is drawn without replacement; images that have no neighbour are left out of the term that needs one (published: NaN); random
-choices follow the seed. Two defaults are those of the other recipes here, and the presets set what was published: erased
-rectangles are up to 0.4 of the image (published 0.25, `erased_area`), and padding is black (published grey, `pad_mode`).
+choices follow the seed; the epoch that is kept need not be the last (`keep="last"` is the published form). Two defaults are those
+of the other recipes here, and the presets set what was published: erased rectangles are up to 0.4 of the image (published 0.25,
+`erased_area`), and padding is black (published grey, `pad_mode`).
 
 The data must have: source identities; half a batch of images of each place; and for camera-aware neighbours camera ids in the
 target, of two cameras or more.
@@ -45,10 +46,10 @@ from torch.nn import functional as F
 from passerby import models
 from passerby.batches import Batch, JoinedLoader, TrainLoader
 from passerby.configs import check_in_use, check_ranges, plain
-from passerby.datasets.unlabelled import Target, read_target
+from passerby.datasets.unlabelled import Target, digest_of, read_target
 from passerby.embedder import Embedder, EmbeddingRule, Numbering, embed
 from passerby.embeddings import Embeddings
-from passerby.errors import ArtefactError, DataError, UsageError
+from passerby.errors import ArtefactError, DataError, UsageError, listing
 from passerby.files import replacing
 from passerby.losses import (
     camera_agnostic,
@@ -103,7 +104,11 @@ ONE_CAMERA = "one camera: no label-free estimate, the last epoch is kept"
 
 @dataclass(frozen=True)
 class Config:
-    """Options of the adaptation. Defaults are those of the published runs, but for `pad_mode`, `erased_area` and `precision`."""
+    """Options of the adaptation.
+
+    Defaults are those of the published runs, but for `pad_mode`, `erased_area`, `precision`, `keep`, and `memory` where there are
+    several processes.
+    """
 
     # -- data
     target: str = ""
@@ -468,7 +473,7 @@ def check_target(config: Config, source: Split, target: Split) -> None:
                 f"the {what} has {len(split)} images, half a batch of batch_size {config.batch_size} needs "
                 f"{config.batch_size // 2}: lower batch_size to {2 * len(split)} or less, or give more images."
             )
-    copies = _shared(source, target, _name_and_size)  # a few may coincide
+    copies = _shared(source, target, digest_of)  # a few may coincide
     shared = _shared(source, target, Path.resolve) or (copies if 2 * copies > len(target) else 0)
     if shared:
         raise DataError(
@@ -480,11 +485,6 @@ def check_target(config: Config, source: Split, target: Split) -> None:
 def _shared(source: Split, target: Split, key: Callable[[Path], object]) -> int:
     known = {key(record.path) for record in source}
     return sum(key(record.path) in known for record in target)
-
-
-def _name_and_size(path: Path) -> tuple[str, int]:
-    """A copy of a file has both."""
-    return path.name, path.stat().st_size
 
 
 def make_loader(config: Config, source: Split, target: Split | None, here: World, workers: int) -> Any:
@@ -506,6 +506,19 @@ def make_loader(config: Config, source: Split, target: Split | None, here: World
     batches = -(-max(len(source), len(target)) // half)
     beside = loader(target, half, batches, config.seed + 1)
     return JoinedLoader(loader(source, half, batches, config.seed), (beside,))
+
+
+def never_acts(config: Config) -> str:
+    """What the options ask for and the run is too short for, in one line; empty where everything comes to act."""
+    last = weights_in(config, config.epochs)
+    parts = {
+        "mixup": (config.joint and config.mix, last.mix, config.mix_start),
+        "the loss within cameras": (_aware(config) and config.intra_weight, last.intra, config.intra_start),
+        "the loss across cameras": (_aware(config) and config.inter_weight, last.inter, config.inter_start),
+        "the camera-agnostic loss": (_agnostic(config) and config.agnostic_weight, last.agnostic, config.agnostic_start),
+    }
+    absent = [f"{name} (after epoch {start})" for name, (wanted, acts, start) in parts.items() if wanted and not acts]
+    return f"too short, at {config.epochs} epochs, for {listing(absent)}: never joined" if absent else ""
 
 
 def first_join(config: Config) -> int:
@@ -592,7 +605,7 @@ def train(
         raise UsageError(
             f"--no-joint only measures on the target, and {target.name} has no query and gallery: leave out --target."
         )
-    data = fit_to_train(measured_on(data, target, config.joint))
+    data = fit_to_train(measured_on(data, target, config))
     measured = data if target is None else replace(data, name=target.name)  # errors are about the place that is measured
     unlabelled = target.images if target is not None and config.joint else None
     if unlabelled is not None:
@@ -601,14 +614,15 @@ def train(
         return _Run(config, data, measured, unlabelled, Path(run_dir), here, resume, convention).train(workers)
 
 
-def measured_on(data: ReidData, target: Target | None, adapts: bool) -> ReidData:
+def measured_on(data: ReidData, target: Target | None, config: Config) -> ReidData:
     """The source's training images with the target's query and gallery, for the log, and the notes of both."""
     if target is None:
         return data
     size = f"{len(target.images)} images, {len(target.images.cameras)} cameras"
-    how = f"adapted without labels to {target.name}: {size}" if adapts else f"not adapted; measured on {target.name}"
-    alone = (ONE_CAMERA,) if adapts and len(target.images.cameras) < 2 else ()
-    return replace(data, query=target.query, gallery=target.gallery, notes=(*data.notes, *target.notes, how, *alone))
+    how = f"adapted without labels to {target.name}: {size}" if config.joint else f"not adapted; measured on {target.name}"
+    idle = (too_short,) if (too_short := never_acts(config)) else ()
+    alone = (ONE_CAMERA,) if config.joint and len(target.images.cameras) < 2 else ()
+    return replace(data, query=target.query, gallery=target.gallery, notes=(*data.notes, *target.notes, how, *idle, *alone))
 
 
 @dataclass(frozen=True)
@@ -633,6 +647,10 @@ class _Run:
         def written_at_start(epoch: int) -> None:
             if epoch == 0 and here.first:
                 write_settings(self.dir, data, config, labels)
+                if unlabelled is not None:
+                    print(f"target: {len(unlabelled)} images, {len(unlabelled.cameras)} cameras", file=sys.stderr)
+                if too_short := never_acts(config):
+                    print(too_short, file=sys.stderr)
 
         retrieval = logged_evaluation(
             lambda: model, self.measured, step.input, rule=RULE, convention=self.convention, device=here.device,
@@ -650,7 +668,7 @@ class _Run:
             saving=Saving(every_steps=config.save_every_steps or None, best=best),
             config={
                 "recipe": "cail-mixup", **plain(config), "training_images": fingerprint(data.train),
-                "target_images": fingerprint(unlabelled or Split()),
+                "target_images": fingerprint(Split(tuple(replace(record, domain="") for record in unlabelled or ()))),
             },
             free_keys=("evaluate_every", "save_every_steps", "target", "target_data", "features"),
             names=[str(record.path) for record in data.train],
