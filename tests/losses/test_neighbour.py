@@ -132,3 +132,14 @@ def test_half_precision_is_computed_in_fp32():
     found = camera_aware(s, OWN, CAMERAS[OWN], CAMERAS)
     whole = camera_aware(s.float(), OWN, CAMERAS[OWN], CAMERAS)
     assert found.intra.dtype == torch.float32 and torch.equal(found.intra, whole.intra)
+
+
+def test_without_a_neighbour_the_image_itself_is_left_and_no_nan():
+    """Where the best similarity is negative, none is above the threshold's share of it."""
+    s = (-0.1 - torch.rand(2, 4, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    own = torch.tensor([0, 1])
+    loss, chosen = camera_agnostic(s, own)
+    assert not chosen.any()
+    assert torch.allclose(loss, -torch.log_softmax(10 * s, 1)[range(2), own].mean())
+    loss.backward()
+    assert s.grad is not None and torch.isfinite(s.grad).all()

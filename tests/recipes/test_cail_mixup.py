@@ -571,35 +571,48 @@ from passerby.records import ReidData
 from passerby.training import world
 out = Path(sys.argv[2])
 images = out / ("images" + os.environ["RANK"])
-images.mkdir()
+images.mkdir(exist_ok=True)
 data = ReidData("colours", train=write_people(images))
 look = cail_mixup.AdaptationEvaluation.__call__
 def told(self, max_batches=None):
     torch.save(self.step.memory.slots.clone(), out / f"{world().rank}.pt")
     return look(self, max_batches)
 cail_mixup.AdaptationEvaluation.__call__ = told
-config = replace(RUNS, epochs=2, target=sys.argv[3], features="off", memory=sys.argv[4])
-cail_mixup.train(config, data, out / "run", device="cpu", workers=0)
+step = cail_mixup.AdaptationStep.__call__
+def cut(self, batch):
+    if self.clock.step == int(sys.argv[5]):
+        os._exit(0)
+    return step(self, batch)
+cail_mixup.AdaptationStep.__call__ = cut
+config = replace(RUNS, epochs=2, target=sys.argv[3], features="off", memory=sys.argv[4], save_every_steps=3)
+cail_mixup.train(config, data, out / "run", device="cpu", workers=0, resume=True)
 """
 
 
-def memories_of_two_processes(tmp_path: Path, crops: Path, memory: str) -> list[torch.Tensor]:
+def memories_of_two_processes(tmp_path: Path, crops: Path, memory: str, cut_at: int = -1) -> list[torch.Tensor]:
+    """The memories after two epochs of four steps; of a run that ends before step `cut_at`, what was there last."""
     job = tmp_path / "job.py"
     job.write_text(JOB)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(job)]
     done = subprocess.run(
-        [*command, str(Path(__file__).parent), str(tmp_path), str(crops), memory],
+        [*command, str(Path(__file__).parent), str(tmp_path), str(crops), memory, str(cut_at)],
         capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "run" / "artefact" / "passerby.json").is_file()
+    assert (tmp_path / "run" / "artefact" / "passerby.json").is_file() == (cut_at < 0)
     return [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
 
 
-def test_two_processes_hold_one_memory(tmp_path: Path, crops: Path):
-    first, second = memories_of_two_processes(tmp_path, crops, "shared")
+def test_two_processes_hold_one_memory_and_resume_exactly(tmp_path: Path, crops: Path):
+    places = [tmp_path / "whole", tmp_path / "cut"]
+    for place in places:
+        place.mkdir()
+    first, second = memories_of_two_processes(places[0], crops, "shared")
     assert torch.equal(first, second)
     assert (first.norm(dim=1) > 0.99).all()  # of all images, whoever has seen them
+    memories_of_two_processes(places[1], crops, "shared", cut_at=5)  # within the second epoch
+    assert all(torch.equal(first, again) for again in memories_of_two_processes(places[1], crops, "shared"))
+    assert same(*(weights(place / "run") for place in places))
 
 
 def test_the_published_memory_is_one_a_process(tmp_path: Path, crops: Path):
