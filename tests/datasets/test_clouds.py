@@ -64,6 +64,9 @@ def test_people_of_msmt17_are_counted_from_1_and_test_people_behind_them(tmp_pat
     data = datasets.read("msmt17-3d", tmp_path / "3DMSMT+bg")
     assert data.train[0].pid == 1 and data.query[0].pid == data.gallery[0].pid == 1_042
     assert data.query[0].camid == 4 and data.gallery[0].camid == 6
+    (tmp_path / "3DMSMT+bg" / "lift.json").touch()  # of `passerby lift`, whose folders have the people's own numbers
+    data = datasets.read("msmt17-3d", tmp_path / "3DMSMT+bg")
+    assert data.train[0].pid == data.query[0].pid == 0
 
 
 def test_a_tree_without_clouds_is_a_fault(tmp_path: Path):
@@ -126,6 +129,15 @@ def test_rows_of_modelnet40(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "train0.h5" / "0", 4),
         (tmp_path / "train0.h5" / "1", 1),
     ]
+    for labels in ([[0.5]], [[-5]], [[0, 1, 2]]):
+        with h5py.File(tmp_path / "test0.h5", "w") as file:
+            file["data"], file["label"] = np.zeros((1, 8, 3)), np.array(labels)
+        with pytest.raises(DataError, match=r'test0\.h5" has labels that are not one whole number of 0 or more a cloud'):
+            datasets.read("modelnet40", tmp_path)
+    (tmp_path / "test_files.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r'test_files\.txt" cannot be read as a list of files'):
+        datasets.read("modelnet40", tmp_path)
+    (tmp_path / "test_files.txt").write_text("data/modelnet40_ply_hdf5_2048/test0.h5\n")
     (tmp_path / "test0.h5").write_bytes(b"damaged")
     with pytest.raises(DataError, match='cannot be read as HDF5 with an array "label"'):
         datasets.read("modelnet40", tmp_path)

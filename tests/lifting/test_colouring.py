@@ -137,7 +137,15 @@ def test_what_cannot_be_a_cloud_is_refused():
     nowhere = Lifted(QUAD, WeakCamera(60, 900, 64), FACES)
     assert colour(Lifted(QUAD * np.nan, camera, FACES), image) == Refused("vertices that are not finite")
     assert colour(nowhere, image) == Refused("a body outside the picture")
-    assert colour(Lifted(ball(), WeakCamera(60, 900, 64)), image, points="vertices") == Refused("a body outside the picture")
+    for points in ("surface", "vertices"):
+        assert colour(Lifted(ball(), WeakCamera(60, 900, 64)), image, points=points) == Refused("a body outside the picture")
+        far = colour(Lifted(ball(), WeakCamera(60, 1e308 * 10, 64)), image, points=points)
+        assert isinstance(far, Refused) and far.reason == "a body outside the picture"
+        small = colour(Lifted(ball(), WeakCamera(0.06, 32, 64)), image, points=points)
+        assert isinstance(small, Refused) and small.reason == "a body too small in the picture"
+        for unit in (1e200, 1000.0, 0.001):
+            wrong = colour(Lifted(unit * ball(), WeakCamera(60 / unit, 32, 64)), image, points=points)
+            assert isinstance(wrong, Refused) and wrong.reason == "a body of no person's size"
     answer = colour(Lifted(QUAD, camera, FACES, elsewhere), image)
     assert isinstance(answer, Refused) and answer.reason == "body and mask do not fit"
 

@@ -185,6 +185,15 @@ def test_a_folder_of_images_keeps_its_tree(market: Path):
     assert [task.name for task in tasks] == sorted(f"{folder}/{name}" for folder, names in NAMES.items() for name in names)
 
 
+def test_pictures_among_the_clouds_are_not_lifted(market: Path):
+    """A sheet of a folder that lies within the images it is made of."""
+    out = market / "clouds"
+    lift_folder(market, out, TEMPLATE, dataset="images")
+    shutil.copy(next((market / "query").iterdir()), out / "preview.jpg")
+    report = lift_folder(market, out, TEMPLATE, dataset="images")
+    assert (report.images, report.kept) == (7, 7)
+
+
 def test_wrong_folders_are_named(market: Path, tmp_path: Path):
     out = tmp_path / "out"
     lift_folder(market / "query", out, TEMPLATE)

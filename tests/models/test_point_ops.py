@@ -269,13 +269,25 @@ REFUSED = {
     "5 of 4 points cannot be sampled: give clouds of more points, or lower the number of samples.": lambda: farthest_points(
         LINE, 5
     ),
-    "a cloud has coordinates that are not finite: no neighbour can be found. Read clouds with read_cloud.": lambda: (
-        farthest_points(LINE * torch.nan, 2)
+    "a cloud has coordinates that are not finite, or above 3e+18: no neighbour can be found. Read clouds with read_cloud.": (
+        lambda: farthest_points(LINE * torch.nan, 2)
     ),
     "balls of radii [0.1] with [1, 2] samples: give one number of samples a radius, all above 0.": lambda: ball_query(
         LINE, LINE, (0.1,), (1, 2)
     ),
 }
+
+
+def test_distances_that_overflow_are_refused():
+    """Beyond it every distance is infinite, and none is nearest."""
+    cloud = torch.zeros(1, 8, 3)
+    for reach, refused in ((1e18, False), (3e19, True), (-3e19, True)):
+        cloud[0, 3, 0] = reach
+        if refused:
+            with pytest.raises(UsageError, match="not finite, or above"):
+                k_nearest(cloud, 4)
+        else:
+            assert set(k_nearest(cloud, 4).flatten().tolist()) <= set(range(8))
 
 
 @pytest.mark.parametrize("text", REFUSED)

@@ -1,5 +1,6 @@
 """Readers of clouds and meshes: what they read is what was written, and every damaged file says what is wrong with it."""
 
+import codecs
 import zipfile
 from pathlib import Path
 
@@ -116,6 +117,13 @@ def test_a_damaged_obj_file_says_what_is_wrong(tmp_path: Path, content: str):
     assert str(raised.value).startswith(OBJ[content].format(path=path))
 
 
+def test_points_of_an_obj_file_may_stand_behind_a_mark_tabs_and_spaces(tmp_path: Path):
+    """A byte order mark at the front, as some editors write it, and lines as other tools write them."""
+    lines = [b"v\t0 1 2\t0 0 0", b"  v 1 1 2 0 0 1", b"vn 0 0 1", b"v 2 1 2 0 1 0"]
+    (tmp_path / "a.obj").write_bytes(codecs.BOM_UTF8 + lines[3] + b"\r\n" + b"\n".join(lines))
+    assert read_cloud(tmp_path / "a.obj")[:, 0].tolist() == [2, 0, 1, 2]
+
+
 PLY = {
     b"nothing": "is no PLY file: it has no header",
     b"ply\nend_header\n": "is no PLY file of points: its header names no format or no vertex.",
@@ -169,6 +177,8 @@ def test_other_files_are_refused(tmp_path: Path):
     assert text(tmp_path / "d.npz") == '"d.npz" has xyz of type <U32: coordinates and colours must be numbers.'
     np.savez(tmp_path / "e.npz", xyz=CLOUD[:, :3].astype(float) * 1e300, rgb=CLOUD[:, 3:])
     assert text(tmp_path / "e.npz") == '"e.npz" has 2 of 3 points that are not finite: make the file again.'
+    np.savez(tmp_path / "f.npz", xyz=CLOUD[:, :3] + np.float32(3e19), rgb=CLOUD[:, 3:])
+    assert text(tmp_path / "f.npz").startswith('"f.npz" has a point at 3e+19: coordinates are metres, within 1,000,000 of the')
     np.savez(tmp_path / "b.npz", points=CLOUD)
     assert text(tmp_path / "b.npz") == '"b.npz" has no array "xyz": a cloud has xyz (N, 3) and rgb (N, 3).'
     np.savez(tmp_path / "c.npz", xyz=CLOUD[:, :3], rgb=CLOUD[:2, 3:])
@@ -181,6 +191,13 @@ def test_other_files_are_refused(tmp_path: Path):
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file["data"] = CLOUD[None, :, :4]
     assert text(tmp_path / "c.h5" / "0").startswith('"c.h5/0" has an array of shape (3, 4): ')
+    for name, content in {"d": 3.0, "e": b"text", "g": np.array([b"text"])}.items():
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["data"] = content
+        assert text(tmp_path / f"{name}.h5" / "0") == f'"{name}.h5" has "data", but not as an array of numbers: make it again.'
+    with h5py.File(tmp_path / "h.h5", "w") as file:
+        file.create_group("data")
+    assert text(tmp_path / "h.h5" / "0").startswith('"h.h5" has "data", but not as an array')
 
 
 @pytest.mark.parametrize("form", ["npz", "packed", "ply", "obj", "off"])

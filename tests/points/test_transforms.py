@@ -124,6 +124,9 @@ REFUSED = {
     "jitter is inf and shift 0.0": lambda: CloudAugmentation(jitter=math.inf),
     "an array of shape (40, 3) and type float32 is no cloud": lambda: CloudPreprocess().checked(a_cloud()[:, :3]),
     "a cloud has points that are not finite": lambda: CloudPreprocess().checked(bad({1: math.nan})),
+    "a cloud has points that are not finite: coordinates": lambda: CloudPreprocess().checked(1e300 * a_cloud().astype(float)),
+    "a cloud has a point at 3e+19: coordinates are metres": lambda: CloudPreprocess().checked(bad({1: 3e19})),
+    "first is 20, of the 10 points that surface draws": lambda: CloudPreprocess(surface=10, first=20, colours=False),
     "a cloud has colours from -0.5 to ": lambda: CloudPreprocess().checked(bad({4: -0.5})),
     "a cloud has 40 points where the first 41 are wanted": lambda: EvalClouds(CloudPreprocess(first=41))(a_cloud()),
 }

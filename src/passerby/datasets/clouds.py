@@ -51,8 +51,9 @@ def _recognise(root: Path) -> bool:
 def _scan(root: Path, tree: _Tree) -> Scan:
     people = {subset: subfolders(folder) for subset, folder in _subtrees(root).items()}
     numbers = folder_pids(person.name for persons in people.values() for person in persons)
+    first = {} if (root / "lift.json").is_file() else tree.first_pids  # `passerby lift` writes the people's own numbers
     files = {
-        subset: [(path, numbers[person.name] + tree.first_pids.get(subset, 0)) for person in persons for path in _clouds(person)]
+        subset: [(path, numbers[person.name] + first.get(subset, 0)) for person in persons for path in _clouds(person)]
         for subset, persons in people.items()
     }
     cameras, notes, faults = named_cameras([path for rows in files.values() for path, _ in rows], root)

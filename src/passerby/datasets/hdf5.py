@@ -14,10 +14,10 @@ __all__ = ["hdf5_array"]
 
 
 def hdf5_array(path: Path, name: str) -> np.ndarray:
-    """A whole array of a file.
+    """A whole array of numbers of a file.
 
     Raises:
-        DataError: the file is damaged, or has no such array.
+        DataError: the file is damaged, or has no such array of numbers.
         MissingDependencyError: h5py is not installed.
     """
     try:
@@ -29,6 +29,8 @@ def hdf5_array(path: Path, name: str) -> np.ndarray:
     try:
         with h5py.File(path) as file:
             found: Any = file[name]
+            if not isinstance(found, h5py.Dataset) or found.ndim == 0 or found.dtype.kind not in "biuf":
+                raise DataError(f'"{shown(path)}" has "{name}", but not as an array of numbers: make it again.')
             return np.asarray(found[:])
     except (OSError, KeyError) as error:
         raise DataError(f'"{shown(path)}" cannot be read as HDF5 with an array "{name}": {str(error).splitlines()[0]}.') from None

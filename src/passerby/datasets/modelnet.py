@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from passerby.datasets.hdf5 import hdf5_array
 from passerby.datasets.layouts import Fault, Layout, Scan, reid_data
 from passerby.datasets.walking import files_below, shown, subfolders
+from passerby.errors import DataError
 from passerby.records import Record, Split
 
 __all__ = ["MODELNET40"]
@@ -53,16 +56,31 @@ def _rows(root: Path) -> tuple[dict[str, list[Record]], list[Fault]]:
     """A record a row; its path is the file's path with the number of the row behind it."""
     splits, faults = {}, []
     for name, list_name in _LISTS.items():
-        files = [root / Path(line).name for line in (root / list_name).read_text(encoding="utf-8").split()]
+        files = [root / Path(line).name for line in _text(root / list_name).split()]
         missing = [path.name for path in files if not path.is_file()]
         if missing:
             text = f'{list_name} of "{shown(root)}" names {shown(missing[0])}, which is absent. Unpack it again.'
             faults.append(Fault("absent-files", text))
         splits[name] = [
             Record(path / str(row), int(label) + 1, 0, _DOMAIN)
-            for path in files if path.name not in missing for row, label in enumerate(hdf5_array(path, "label").reshape(-1))
+            for path in files if path.name not in missing for row, label in enumerate(_labels(path))
         ]  # fmt: skip
     return splits, faults
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f'"{shown(path)}" cannot be read as a list of files: {error}. Unpack it again.') from None
+
+
+def _labels(path: Path) -> np.ndarray:
+    """(M,) of the M clouds of a file."""
+    labels = hdf5_array(path, "label")
+    if labels.size != len(labels) or (labels < 0).any() or (labels != np.floor(labels)).any():
+        raise DataError(f'"{shown(path)}" has labels that are not one whole number of 0 or more a cloud: make the file again.')
+    return labels.reshape(-1)
 
 
 MODELNET40 = Layout(

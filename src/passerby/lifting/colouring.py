@@ -22,6 +22,8 @@ Points = Literal["surface", "vertices"]
 OCCLUSION_M = 0.05
 """A neighbour that lies so much deeper belongs to something behind the edge."""
 
+_SIZES_M = (0.1, 10.0)  # of a body, a child's as of one with its arms out; other units fall outside
+_LEAST = 0.01  # of the picture, that a body's box takes: a crop shows its person large
 _REACH = 0.14  # of the person's height: how far clothes and hair reach beyond the body
 
 
@@ -92,18 +94,21 @@ def colour(
         raise UsageError(f"the grid is {width} x {height}: at least 2 x 2 points are needed.")
     if not np.isfinite(lifted.vertices).all():
         return Refused("vertices that are not finite")
+    size = float(np.ptp(lifted.vertices, axis=0).max())
+    if not _SIZES_M[0] <= size <= _SIZES_M[1]:
+        return Refused("a body of no person's size", f"{size:.3g} m from end to end, vertices are in metres")
     behind = int((~lifted.camera.in_front(lifted.vertices)).sum())
     if behind:  # a pinhole shows them too, upside down
         return Refused("a body behind the camera", f"{behind} of {len(lifted.vertices)} vertices")
     across, along = width / image.shape[1], height / image.shape[0]
     column, row, depth = lifted.camera.project(lifted.vertices).T
     column, row = column * across, row * along
+    if misplaced := _misplaced(column, row, width, height, single=lifted.faces is None or points == "vertices"):
+        return misplaced
     x, y = (np.arange(width) + 0.5) / across, (np.arange(height) + 0.5) / along
     columns, rows = np.meshgrid(x, y)
     plane = lifted.camera.unproject(columns, rows, np.full((height, width), depth.mean()))
     if points == "vertices":
-        if ((column < 0) | (column >= width) | (row < 0) | (row >= height)).mean() > 0.9:
-            return Refused("a body outside the picture")
         best, owner = splat(column, row, depth, width, height)
         front = drop_occluded(best)
         chosen = np.sort(owner[front])
@@ -121,6 +126,16 @@ def colour(
     backdrop = plane.reshape(-1, 3)[order[len(surface) :]]
     rgb = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX)).reshape(-1, 3)[order]
     return PointCloud(np.concatenate([surface, backdrop]).astype(np.float32), rgb, len(surface))
+
+
+def _misplaced(column: np.ndarray, row: np.ndarray, width: int, height: int, *, single: bool) -> Refused | None:
+    """Why a body on these places of the grid is no person in this crop; `single` points are drawn without triangles."""
+    if not (np.isfinite(column).all() and np.isfinite(row).all()):
+        return Refused("a body outside the picture", "no number says how far")
+    if single and ((column < 0) | (column >= width) | (row < 0) | (row >= height)).mean() > 0.9:
+        return Refused("a body outside the picture")
+    share = float(np.ptp(column) * np.ptp(row)) / (width * height)
+    return Refused("a body too small in the picture", f"{share:.2%} of it") if share < _LEAST else None
 
 
 def _surface(

@@ -121,11 +121,13 @@ def plan(source: Path, dataset: str = "") -> tuple[str, list[Task]]:
     return ("" if layout is None else "clouds"), tasks
 
 
-def _planned(source: Path, dataset: str) -> tuple[Layout | None, list[Task]]:
-    """The layout, None for a plain folder, and what is lifted."""
+def _planned(source: Path, dataset: str, out: Path | None = None) -> tuple[Layout | None, list[Task]]:
+    """The layout, None for a plain folder, and what is lifted; of a plain folder that holds `out`, without the pictures there."""
     layout, root = (None, source) if dataset == "images" else _located(source, dataset)
     if layout is None:
         paths = images_below(source) if source.is_dir() else []
+        if out is not None and source.resolve() in out.resolve().parents:
+            paths = [path for path in paths if not path.resolve().is_relative_to(out.resolve())]
         if not paths:
             raise DataError(f'"{shown(source)}" holds no image: give a data set, or a folder with images in it or below it.')
         return None, [Task(path, _below(path, source), _below(path, source)) for path in paths]
@@ -191,7 +193,7 @@ def lift_folder(
     if workers < 1 or (limit is not None and limit < 1):
         raise UsageError(f"{workers} workers and {limit} images: both must be at least 1.")
     lifter = open_lifter(settings.lifter, settings.options)  # what is wrong with it is said before work starts
-    layout, tasks = _planned(source, dataset)
+    layout, tasks = _planned(source, dataset, out)
     whole = _fingerprint(layout, tasks)
     if limit is not None and limit < len(tasks):
         tasks = [tasks[at] for at in np.linspace(0, len(tasks) - 1, limit).round().astype(int)]

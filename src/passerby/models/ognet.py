@@ -5,6 +5,7 @@ Source: Zheng, Wang, Zheng and Yang, Parameter-Efficient Person Re-identificatio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,6 +77,8 @@ class OGNetOptions:
             raise UsageError(
                 f"id_skip is {self.id_skip}: 0 is no shortcut, 1 one inside the reduction of points, 2 one round it."
             )
+        if not math.isfinite(self.res_scale):
+            raise UsageError(f"res_scale is {self.res_scale}: it is a number.")
         if not 0 <= self.drop_connect < 1:
             raise UsageError(f"drop_connect is {self.drop_connect}: it is a probability, at least 0 and below 1.")
         if not self.id_skip and (self.drop_connect or self.res_scale != 1):

@@ -10,6 +10,7 @@ takes a point within 0.0316 m of the origin; a ball holds the first points in in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -284,10 +285,14 @@ def _rows(index: Tensor, points: int) -> Tensor:
 
 
 def _by_coordinate(points: Tensor) -> np.ndarray:
-    """(B, C, N). The loops compare numbers without regard to NaN, so that there may be none."""
-    if not torch.isfinite(points).all():
-        raise UsageError("a cloud has coordinates that are not finite: no neighbour can be found. Read clouds with read_cloud.")
+    """(B, C, N). The loops compare numbers without regard to NaN, so that there may be none, nor a distance that overflows."""
     points = points.to(torch.promote_types(points.dtype, torch.float32))  # NumPy has no bfloat16
+    largest = math.sqrt(torch.finfo(points.dtype).max / max(1, points.shape[-1])) / 4
+    if not (points.abs() <= largest).all():  # NaN is not below it either
+        raise UsageError(
+            f"a cloud has coordinates that are not finite, or above {largest:.0e}: no neighbour can be found. Read clouds with "
+            "read_cloud."
+        )
     return points.mT.contiguous().numpy()
 
 

@@ -5,6 +5,7 @@ The .obj files of people hold one face only: common mesh libraries, which keep t
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import struct
@@ -22,10 +23,11 @@ from passerby.datasets.hdf5 import hdf5_array
 from passerby.datasets.walking import shown
 from passerby.errors import DataError, listing
 
-__all__ = ["CLOUD_SUFFIXES", "HDF5_SUFFIX", "read_archive", "read_bytes", "read_cloud"]
+__all__ = ["CLOUD_SUFFIXES", "FARTHEST_M", "HDF5_SUFFIX", "check_reach", "read_archive", "read_bytes", "read_cloud"]
 
 CLOUD_SUFFIXES = frozenset({".obj", ".ply", ".npz"})
 HDF5_SUFFIX = ".h5"
+FARTHEST_M = 1_000_000
 _GREY = 0.5
 _END = re.compile(rb"^end_header[ \t]*\r?\n", re.MULTILINE)
 _DAMAGED = (
@@ -51,8 +53,8 @@ def read_cloud(path: str | os.PathLike[str], *, colours: bool = True) -> np.ndar
         (N, 6) float32: x, y, z in metres, colours from 0 to 1, in the order of the file.
 
     Raises:
-        DataError: no such file, no cloud, an empty one, coordinates that are not finite, or colours that are missing or out of
-            range.
+        DataError: no such file, no cloud, an empty one, coordinates that are not finite or beyond `FARTHEST_M`, or colours that
+            are missing or out of range.
         MissingDependencyError: a row of an HDF5 file without h5py.
     """
     path = Path(path)
@@ -83,10 +85,22 @@ def _checked(values: np.ndarray, path: Path, colours: bool) -> np.ndarray:
     wrong = int((~np.isfinite(values)).any(1).sum())
     if wrong:
         raise DataError(f'"{shown(path)}" has {wrong} of {len(values)} points that are not finite: make the file again.')
+    check_reach(values, f'"{shown(path)}"')
     low, high = values[:, 3:].min(), values[:, 3:].max()
     if low < -1e-6 or high > 1 + 1e-6:
         raise DataError(f'"{shown(path)}" has colours from {low:g} to {high:g}: they must be from 0 to 1.')
     return values
+
+
+def check_reach(cloud: np.ndarray, name: str) -> None:
+    """Refuse coordinates that no camera sees, and between which float32 knows no person's shape any more.
+
+    Raises:
+        DataError: a coordinate beyond `FARTHEST_M`.
+    """
+    far = float(np.abs(cloud[:, :3]).max())
+    if far > FARTHEST_M:
+        raise DataError(f"{name} has a point at {far:.3g}: coordinates are metres, within {FARTHEST_M:,.0f} of the origin.")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -132,7 +146,8 @@ def read_archive(path: Path, names: Container[str] | None = None) -> dict[str, n
 
 
 def _read_obj(path: Path) -> np.ndarray:
-    rows = [line.split()[1:] for line in read_bytes(path).splitlines() if line.startswith(b"v ")]
+    lines = (line.split() for line in read_bytes(path).removeprefix(codecs.BOM_UTF8).splitlines())
+    rows = [words[1:] for words in lines if words[:1] == [b"v"]]
     widths = {len(row) for row in rows}
     if not rows:
         raise DataError(f'"{shown(path)}" holds no point: no line begins with "v ".')

@@ -83,13 +83,16 @@ def read_surface(path: str | os.PathLike[str], count: int) -> np.ndarray:
         (count, 6) float32, grey.
 
     Raises:
-        DataError: see `read_mesh`; or a mesh without area.
+        DataError: see `read_mesh`; or a mesh without area, or of one beyond all numbers.
     """
     path = Path(path)
     vertices, triangles = read_mesh(path)
     random = np.random.default_rng(zlib.crc32(path.name.encode("utf-8", "replace")))
     corners = vertices[triangles]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum says it
+        area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    if not np.isfinite(area.sum()):
+        raise DataError(f'"{shown(path)}" has coordinates whose areas no number holds: scale it down.')
     if not area.sum() > 0:
         raise DataError(f'"{shown(path)}" has no area: all its triangles are degenerate.')
     chosen = corners[random.choice(len(area), count, p=area / area.sum())]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from passerby.errors import DataError, UsageError, nearest
-from passerby.points.files import HDF5_SUFFIX, read_cloud
+from passerby.points.files import HDF5_SUFFIX, check_reach, read_cloud
 from passerby.points.meshes import read_surface
 
 __all__ = ["CloudPreprocess", "EvalClouds", "centred", "slimmed", "to_input"]
@@ -47,6 +47,8 @@ class CloudPreprocess:
             raise UsageError(f"slim is {self.slim}: it is the share of points that is kept, above 0 and at most 1.")
         if self.first < 0 or self.surface < 0:
             raise UsageError(f"first is {self.first} and surface {self.surface}: both are numbers of points, 0 or more.")
+        if self.surface and self.first > self.surface:
+            raise UsageError(f"first is {self.first}, of the {self.surface} points that surface draws: lower first.")
         if self.surface and self.colours:
             raise UsageError("points of a surface have no colours: set colours to false, and take a network with inputs xyz.")
 
@@ -88,7 +90,7 @@ class CloudPreprocess:
         """An array or tensor as a cloud.
 
         Raises:
-            DataError: another shape, values that are not finite, or colours out of range.
+            DataError: another shape, values that are not finite, points out of reach, or colours out of range.
         """
         values = cloud.detach().cpu().numpy() if isinstance(cloud, Tensor) else np.asarray(cloud)
         if values.ndim != 2 or values.shape[1] != 6 or len(values) == 0 or values.dtype.kind != "f":
@@ -96,13 +98,16 @@ class CloudPreprocess:
                 f"an array of shape {values.shape} and type {values.dtype} is no cloud: give (N, 6) floats, x y z in metres and "
                 "colours from 0 to 1."
             )
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is not finite below
+            values = np.asarray(values, np.float32)
         if not np.isfinite(values).all():
             raise DataError("a cloud has points that are not finite: coordinates and colours must be numbers.")
+        check_reach(values, "a cloud")
         if values[:, 3:].min() < -1e-6 or values[:, 3:].max() > 1 + 1e-6:
             raise DataError(
                 f"a cloud has colours from {values[:, 3:].min():g} to {values[:, 3:].max():g}: they must be from 0 to 1."
             )
-        return np.asarray(values, np.float32)
+        return values
 
 
 def centred(cloud: np.ndarray, first: int = 0) -> np.ndarray:
