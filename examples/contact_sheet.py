@@ -55,9 +55,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     parser.add_argument("--queries", type=int, default=10)
     parser.add_argument("--hits", type=int, default=8, help="of each query, one a track")
+    parser.add_argument("--model", help="the one that the gallery was made with (default: the house model)")
     given = parser.parse_args()
     if given.queries < 1 or given.hits < 1:
         sys.exit(f"--queries is {given.queries}, --hits {given.hits}: each is 1 or more.")
+    if given.out.suffix.lower() not in (".png", ".jpg") or not given.out.absolute().parent.is_dir():
+        sys.exit(f"--out is {given.out}: give a .png or .jpg file in a folder that is there.")
     with tempfile.TemporaryDirectory() as made:
         try:
             crops = questions(given.gallery, given.queries, Path(made))
@@ -68,6 +71,7 @@ def main() -> None:
         pictures = [crop.with_suffix(".png") for crop in crops]
         for crop, picture in zip(crops, pictures, strict=True):
             words = ["search", str(crop), "--gallery", str(given.gallery), "-k", str(given.hits), "--out", str(picture)]
+            words += ["--model", given.model] if given.model else []
             if status := passerby(words):
                 sys.exit(status)
         below_each_other(pictures, given.out)

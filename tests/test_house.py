@@ -72,6 +72,10 @@ def test_the_card_is_of_these_weights_and_tells_what_was_measured():
             row = figures["towns"][town]["house model"]
             low, high = row["map_interval"]
             assert f"{row['map']:.3f} ({low:.3f} to {high:.3f}) / {row['rank1']:.3f}" in plain
+        moved = figures["real"]["house model"]["threshold"]
+        low, high = moved["far_interval"]
+        assert f"{100 * moved['far']:.2f} % of pairs of different people pass" in plain.replace("\n", " ")
+        assert f"{100 * low:.2f} to {100 * high:.1f}" in plain and f"{100 * moved['frr']:.0f} % of pairs of one person" in plain
         for rival, gain in figures["real"]["house model"]["against"].items():
             assert all(_gain(gain[key]) in plain for key in ("map", "rank1")), rival
 
@@ -126,7 +130,9 @@ def test_embed_and_match_take_it(crops, tmp_path, capsys):
     assert json.loads((tmp_path / "e.json").read_text())["artefact"] == artefact.read_description(HOUSE).short_id
     pair = [str(path) for path in sorted((crops / "query").glob("*.jpg"))[:2]]
     assert main(["match", *pair]) == 0
-    assert capsys.readouterr().out.splitlines()[-2].split(":")[0] in ("same", "different", "unsure")
+    said = capsys.readouterr().out
+    assert {line.split(":")[0] for line in said.splitlines()} & {"same", "different", "unsure"}
+    assert "note: " in said and "rendered people" in said  # whose rates these are
 
 
 def test_the_int8_form_is_of_these_weights(crops):
@@ -146,6 +152,9 @@ def test_it_is_known_by_name(crops, monkeypatch, tmp_path: Path, capsys):
     own = read_thresholds(HOUSE / "model.int8.onnx")
     assert f"the threshold {own.threshold:.4f} lets" in capsys.readouterr().out and own.num_people == 140
     assert own.threshold != read_calibration(HOUSE).threshold
+    for name, meant in (("hous", "house"), ("House", "house"), ("house-int4", "house-int8")):
+        assert main(["match", *pair, "--model", name]) == 1
+        assert f'no model "{name}": there is no such folder or file. Did you mean "{meant}"?' in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
     Path("house").mkdir()
     assert artefact.named_model("house") == Path("house")  # what is there goes first

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -332,7 +333,7 @@ def named_model(name: str | os.PathLike[str] | None = None) -> Path:
             or folder of that name in the working folder goes first.
 
     Raises:
-        ArtefactError: this installation lacks what is named.
+        ArtefactError: this installation lacks what is named, or it is almost one of the names.
 
     >>> named_model("house").name, named_model("house-int8").name, named_model("runs/town/artefact").name
     ('house', 'model.int8.onnx', 'artefact')
@@ -341,6 +342,9 @@ def named_model(name: str | os.PathLike[str] | None = None) -> Path:
         return default_model()
     path = Path(name)
     if str(name) not in _SHIPPED or path.exists():
+        meant = get_close_matches(str(name).lower(), _SHIPPED, 1, 0.7)
+        if meant and not path.exists():
+            raise ArtefactError(f'no model "{name}": there is no such folder or file. Did you mean "{meant[0]}"?')
         return path
     file = _SHIPPED[str(name)]
     found = default_model() / file if file else default_model()

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from passerby.errors import EmbeddingsError, UsageError, listing
 from passerby.files import replacing
 
-__all__ = ["Embeddings", "QueryGallery", "holds_both"]
+__all__ = ["Embeddings", "QueryGallery", "holds_both", "rounded_form"]
 
 SUFFIXES = (".npz", ".safetensors", ".mat")
 _COLUMNS = ("vectors", "pids", "camids", "names")
@@ -363,6 +363,16 @@ def _read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise EmbeddingsError(f"{path} cannot be read: {error.strerror or error}.") from error
     except _damaged() as error:
         raise EmbeddingsError(f"{path} is no readable {suffix} file ({type(error).__name__}: {error}).") from error
+
+
+def rounded_form(facts: Mapping[str, Any]) -> str:
+    """The exported form of lower precision that made the vectors, `onnx int8`; empty where they are those of the network itself.
+
+    Args:
+        facts: `Embeddings.meta`, or `Embedder.facts`.
+    """
+    form = str(facts.get("exported", ""))
+    return "" if form.endswith("fp32") else form
 
 
 def holds_both(path: str | os.PathLike[str]) -> bool:

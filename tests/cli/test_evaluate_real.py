@@ -1,6 +1,7 @@
 """`passerby evaluate real` on two drawn sequences: what it prints, keeps and refuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from passerby.artefact import Artefact, default_model, read_description, save_ar
 from passerby.cli import main
 from passerby.configs import plain
 from passerby.embedder import EmbeddingRule
+from passerby.metrics.calibration_store import read_calibration
 from passerby.models import ModelConfig, build_model
 from passerby.transforms import Preprocess
 
@@ -58,7 +60,31 @@ def test_colours_name_people_of_different_colours(tmp_path, capsys, walks, artef
     assert set(own["against"]) >= {"colour histogram", "colour histogram, grey world"}
     assert "against colour histogram, paired: mAP" in said and "2 sequences" in said
     assert "passerby held out all people for evaluation" in said
+    assert (
+        "4 people: intervals over so few say little" in said and "left out: " in said and "in the gap between the halves" in said
+    )
     assert list((tmp_path / "w" / "crops").rglob("*.jpg")) or list((tmp_path / "w" / "crops").rglob("*.png"))
+
+
+def test_one_person_is_nobody_to_tell_apart(tmp_path, capsys, walks, artefact):
+    shutil.copytree(walks / "north", tmp_path / "one" / "north")
+    truth = tmp_path / "one" / "north" / "gt" / "gt.txt"
+    truth.write_text("".join(line for line in truth.read_text().splitlines(True) if line.split(",")[1] == "1"))
+    assert main(["evaluate", "real", "--data", str(tmp_path / "one"), "--model", str(artefact), "--gap", "4"]) == 1
+    assert "has 1 people with images in both halves of their tracks" in capsys.readouterr().err
+
+
+def test_a_model_is_measured_at_its_own_threshold(tmp_path, capsys, walks):
+    """Six people in three videos; the house model has thresholds."""
+    for copy in ("a", "b"):
+        shutil.copytree(walks / "north", tmp_path / "walks" / copy)
+    shutil.copytree(walks / "south", tmp_path / "walks" / "c")
+    words = ["--data", tmp_path / "walks", "--gap", "4", "--every", "4", "--samples", "20", "--json", tmp_path / "r.json"]
+    assert main(["evaluate", "real", *map(str, words)]) == 0
+    found = json.loads((tmp_path / "r.json").read_text())["methods"]["house model"]["threshold"]
+    own = read_calibration(default_model())
+    assert found["similarity"] == own.threshold and found["far_stated"] == own.far and 0 <= found["far"] <= 1
+    assert "% false accepts are stated:" in " ".join(capsys.readouterr().out.split())
 
 
 def test_without_a_model_it_is_the_one_that_ships_and_the_report_says_what_was_asked(tmp_path, capsys, walks, monkeypatch):
@@ -84,6 +110,7 @@ def test_crops_of_real_people_are_deleted_unless_asked_for(walks, artefact, monk
     ("words", "status", "text"),
     [
         (["--samples", "0"], 2, "--samples is 0: allowed are 1 to 1,000,000."),
+        (["--seed", "-1"], 2, "--seed is -1: give 0 or more."),
         (["--gap", "-1"], 2, "gap is -1; allowed are values from 0 on."),
         (["--data", "nowhere"], 1, "nowhere"),
         (["--model", "nowhere"], 1, "nowhere is no folder"),

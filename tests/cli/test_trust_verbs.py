@@ -221,6 +221,18 @@ def test_an_artefact_keeps_its_calibration_and_matches_by_it(tmp_path, capsys, m
             2,
             "3 inputs: give one file or folder, or a query and a gallery file.",
         ),
+        (
+            ["calibrate", "int8.npz", "--far", "0.01", "--store", "m"],
+            2,
+            "the vectors were made by onnx int8: their thresholds are not those of m. Calibrate the exported file itself",
+        ),
+        (["calibrate", "house", "--data", "x"], 2, "is part of the installed package, which stays as it is: copy its folder"),
+        (["export", "house"], 2, "is part of the installed package, which stays as it is: name a file or a folder with --out."),
+        (
+            ["evaluate", "int8-query.npz", "fp32-gallery.npz"],
+            1,
+            "queries were made by artefact abc as onnx int8, the gallery as its own precision: their vectors differ",
+        ),
         (["match", "a.jpg", "--model", "m"], 2, "1 images: a match is between two. To find one among many, search."),
         (["match", "a.jpg", "b.jpg", "--model", "m"], 1, "a.jpg, b.jpg: no such image."),
         (
@@ -240,6 +252,12 @@ def test_wrong_calls_are_refused_in_one_line(tmp_path, capsys, monkeypatch, stor
     held["gallery/vectors"][2, 0] = np.nan
     np.savez(tmp_path / "nan.npz", allow_pickle=False, **held)
     stored.query.with_vectors(stored.query.vectors[:, :5]).save(tmp_path / "flat.npz")
+    forms = {"int8": {"artefact": "abc", "exported": "onnx int8"}, "fp32": {"artefact": "abc", "exported": "onnx fp32"}}
+    replace(stored.query, meta=forms["int8"]).save(tmp_path / "int8-query.npz")
+    replace(stored.gallery, meta=forms["fp32"]).save(tmp_path / "fp32-gallery.npz")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "passerby.json").write_text(json.dumps({"weights_sha256": "abc"}))
+    replace(stored.gallery, meta=forms["int8"]).save(tmp_path / "int8.npz")
     assert main(words) == status
     out, said = capsys.readouterr()
     assert said.count("\n") == 1 and message in said, said

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from passerby.cli.parsing import check_report
-from passerby.cli.stored import check_present, holds_both, is_model, named_inputs, read_sets
-from passerby.embeddings import Embeddings
+from passerby.cli.stored import check_present, holds_both, is_model, is_shipped, named_inputs, read_sets
+from passerby.embeddings import Embeddings, rounded_form
 from passerby.errors import EmbeddingsError, UsageError, listing
 from passerby.files import write_json
 
@@ -77,6 +77,10 @@ def run(options: Options) -> None:
     if not options.inputs:
         raise UsageError("nothing to calibrate: give an artefact folder, or embeddings.")
     options = replace(options, inputs=named_inputs(options.inputs))
+    if is_shipped(options.inputs[0]):
+        raise UsageError(
+            f"{options.inputs[0]} is part of the installed package, which stays as it is: copy its folder, and calibrate that."
+        )
     check_present(options.inputs)
     is_artefact = is_model(options.inputs[0])
     _check_flags(options, is_artefact)
@@ -87,6 +91,11 @@ def run(options: Options) -> None:
         raise UsageError(f"--store {options.store} is an exported file: calibrate it itself, passerby calibrate FILE --data DIR.")
     if options.store is not None:
         check_maker(options.store, made_by)
+        if form := rounded_form(images.meta):
+            raise UsageError(
+                f"the vectors were made by {form}: their thresholds are not those of {options.store}. Calibrate the exported "
+                "file itself: passerby calibrate FILE --data DIR."
+            )
     if there is not None and there.dim != images.dim:
         raise EmbeddingsError(f"the other town has {there.dim} dimensions, these {images.dim}: one model must make both.")
     found = calibrate(

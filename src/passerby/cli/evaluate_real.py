@@ -12,19 +12,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from passerby.cli.parsing import check_report
-from passerby.errors import UsageError
+from passerby.errors import DataError, EmbeddingsError, UsageError
 from passerby.files import write_json
 
 if TYPE_CHECKING:
     from passerby.embedder import Embedder
     from passerby.embeddings import Embeddings
     from passerby.metrics import RetrievalScores
+    from passerby.metrics.calibration import Calibration, Drift
     from passerby.metrics.enrolment import Naming
     from passerby.records import ReidData, Split
 
 __all__ = ["Options", "imagenet_start", "run"]
 
 _HISTOGRAM, _GREY, _IMAGENET = "colour histogram", "colour histogram, grey world", "ImageNet MobileNetV2"
+_HOUSE = "house model"
+_FEW_PEOPLE = 10
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Options:
     (an image of one half looks for the other half among everybody) and naming (each image of the second half is given the
     nearest of the people enrolled by their first halves, within the sequence and over all sequences). Beside the models stand a
     colour histogram, plain and with its colours balanced, and MobileNetV2 with ImageNet weights at 128x64, which the house model
-    started from, whatever --model started from. Intervals are over people, 95 %. Nothing is trained or chosen on these videos.
+    started from, whatever --model started from. A model with thresholds is also measured at its own, between the halves.
+    Intervals are over people, 95 %. Nothing is trained or chosen on these videos.
     """
 
     data: Path
@@ -63,6 +67,7 @@ class _Row:
     scores: RetrievalScores
     within: Naming
     across: Naming
+    at_threshold: Drift | None
 
 
 def run(options: Options) -> None:
@@ -70,11 +75,14 @@ def run(options: Options) -> None:
     check_report(options.json)
     if not 1 <= options.samples <= 1_000_000:
         raise UsageError(f"--samples is {options.samples}: allowed are 1 to 1,000,000.")
+    if options.seed < 0:
+        raise UsageError(f"--seed is {options.seed}: give 0 or more.")
     rivals, identities = _rivals(options)  # a model that cannot be loaded is told before the work
+    thresholds = _thresholds(options)
     with _folder(options.work) as work:
         data = _halves(options, work)
-        found = {name: _measure(data, embed_split, options) for name, embed_split in rivals.items()}
-    _show(data, found, identities, options)
+        found = {name: _measure(data, embed_split, thresholds.get(name), options) for name, embed_split in rivals.items()}
+    _show(data, found, identities, thresholds, options)
 
 
 @contextmanager
@@ -92,7 +100,25 @@ def _halves(options: Options, work: Path) -> ReidData:
 
     cut = MotOptions(gap=options.gap, every=options.every)
     made = datasets.prepare(options.data, work / "crops", name="mot", mot=cut, held_out=HoldOut(test_share=1.0))
-    return datasets.read("mot", made.out)
+    data = datasets.read("mot", made.out)
+    people = len(data.query.identities)
+    if people < 2:
+        raise DataError(
+            f'"{options.data}" has {people} people with images in both halves of their tracks: two are the least to tell apart. '
+            f"Give more labelled tracks, or a lower --gap (now {options.gap})."
+        )
+    few = (f"{people} people: intervals over so few say little",) if people < _FEW_PEOPLE else ()
+    left = tuple(f"left out: {count} boxes {reason}" for reason, count in made.left_out.items())
+    return replace(data, notes=(*data.notes, *few, *left))
+
+
+def _thresholds(options: Options) -> dict[str, Calibration]:
+    """The thresholds of each model that has some, by its name in the table."""
+    from passerby.artefact import default_model, named_model
+    from passerby.export.thresholds import find_thresholds
+
+    chosen = {str(path): named_model(path) for path in options.model} or {_HOUSE: default_model()}
+    return {name: found for name, path in chosen.items() if (found := find_thresholds(path)) is not None}
 
 
 def _rivals(options: Options) -> tuple[dict[str, Callable[[Split], Embeddings]], dict[str, str]]:
@@ -114,7 +140,7 @@ def _rivals(options: Options) -> tuple[dict[str, Callable[[Split], Embeddings]],
         found[_IMAGENET] = by(imagenet_start(options.device))
     identities: dict[str, str] = {}
     for path in options.model or (default_model(),):
-        name, embedder = "house model" if not options.model else str(path), load(path, device=options.device)
+        name, embedder = _HOUSE if not options.model else str(path), load(path, device=options.device)
         found[name], identities[name] = by(embedder), str(embedder.facts.get("artefact", ""))
     return found, identities
 
@@ -135,9 +161,10 @@ def imagenet_start(device: str) -> Embedder:
     return Embedder(network, baseline.preprocess(config), EmbeddingRule(kind="feature"), device=resolve_device(device))
 
 
-def _measure(data: ReidData, embed_split: Callable[[Split], Embeddings], options: Options) -> _Row:
+def _measure(data: ReidData, embed_split: Callable[[Split], Embeddings], threshold: Calibration | None, options: Options) -> _Row:
     from passerby.embedder import Numbering
     from passerby.metrics import evaluate
+    from passerby.metrics.calibration import drift
     from passerby.metrics.enrolment import name_probes
     from passerby.records import Split
 
@@ -152,14 +179,24 @@ def _measure(data: ReidData, embed_split: Callable[[Split], Embeddings], options
     enrolled, probes = by_sequence[first_rows], by_sequence[second_rows]
     known = [k for k, pid in enumerate(probes.pids) if pid in set(enrolled.pids.tolist())]
     Q = len(data.query)
+
+    def at_threshold() -> Drift | None:
+        try:
+            return None if threshold is None else drift(threshold, everyone, samples=options.samples, seed=options.seed)
+        except EmbeddingsError:  # so few people that no rate can be told
+            return None
+
     return _Row(
         evaluate(everyone[list(range(Q))], everyone[list(range(Q, len(records)))]),
         name_probes(enrolled, probes[known], within=True, samples=options.samples, seed=options.seed),
         name_probes(enrolled, probes[known], samples=options.samples, seed=options.seed),
+        at_threshold(),
     )
 
 
-def _show(data: ReidData, found: dict[str, _Row], identities: dict[str, str], options: Options) -> None:
+def _show(
+    data: ReidData, found: dict[str, _Row], identities: dict[str, str], thresholds: dict[str, Calibration], options: Options
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -190,6 +227,19 @@ def _show(data: ReidData, found: dict[str, _Row], identities: dict[str, str], op
                 for key, label in (("map", "mAP"), ("rank1", "Rank-1"))
             )
             console.print(f"{name} against {rival}, paired: {said}", soft_wrap=True, highlight=False)
+    for name, own in thresholds.items():
+        moved = found[name].at_threshold
+        if moved is None:
+            console.print(f"{name}: too few people to measure its threshold", soft_wrap=True, highlight=False)
+            continue
+        report[name]["threshold"] = {"similarity": own.threshold, "far_stated": own.far, "frr_stated": own.frr, **asdict(moved)}
+        low, high = moved.far_interval
+        console.print(
+            f"{name} at its threshold {own.threshold:.4f}, of which {100 * own.far:.3g} % false accepts are stated: "
+            f"{100 * moved.far:.3g} % of pairs of different people pass ({100 * low:.3g} to {100 * high:.3g}), "
+            f"{100 * moved.frr:.3g} % of pairs of one person do not (stated {100 * own.frr:.3g})",
+            soft_wrap=True, highlight=False,
+        )  # fmt: skip
     one = next(iter(found.values()))
     console.print(
         f"{one.scores.num_valid} queries, {one.scores.num_gallery} gallery images; {one.across.num_probes} images named among "

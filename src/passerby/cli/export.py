@@ -65,6 +65,8 @@ class Options:
 def run(options: Options) -> None:
     """Export, compare and tell."""
     from passerby.artefact import named_model, read_description
+    from passerby.cli.stored import is_shipped
+    from passerby.errors import UsageError
     from passerby.export import Budget, ExportOptions, export
     from passerby.export.forms import check_form
     from passerby.export.probe import probe_set
@@ -85,6 +87,8 @@ def run(options: Options) -> None:
         options.latency,
     )
     model = named_model(options.model)
+    if options.out is None and is_shipped(model):
+        raise UsageError(f"{model} is part of the installed package, which stays as it is: name a file or a folder with --out.")
     points = isinstance(read_description(model).preprocess, CloudPreprocess)
     check_form(how.to, how.precision, "points" if points else how.inputs)
     with probe_set(

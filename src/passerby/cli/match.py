@@ -57,13 +57,16 @@ def run(options: Options) -> None:
     similarity = float(one @ other / ((one @ one) * (other @ other)) ** 0.5)
     answer = calibration.verdict(similarity)
     far, frr = calibration.rates(similarity)
-    print(f"{answer}: similarity {similarity:.4f}; {_why(answer, far, frr)}")
+    least = 1 / calibration.num_impostor  # below it the curve only says that nothing was seen
+    print(f"{answer}: similarity {similarity:.4f}; {_why(answer, far if far >= least else 0.0, frr, calibration.num_impostor)}")
     low, high = calibration.far_interval
     print(
         f"the threshold {calibration.threshold:.4f} lets {100 * calibration.far:.3g} % of pairs of different people pass "
         f"({100 * low:.3g} to {100 * high:.3g} % among {calibration.people_ahead} people not seen yet) and rejects "
         f"{100 * calibration.frr:.3g} % of pairs of one person"
     )
+    for note in calibration.notes:
+        print(f"note: {note}")
     if options.json is not None:
         write_json(
             options.json,
@@ -71,14 +74,15 @@ def run(options: Options) -> None:
                 "answer": answer, "similarity": similarity, "threshold": calibration.threshold,
                 "reject_threshold": calibration.reject_threshold, "far_at_similarity": far, "frr_at_similarity": frr,
                 "far": calibration.far, "far_interval": [low, high], "images": [str(path) for path in options.images],
+                "notes": list(calibration.notes),
             },
         )  # fmt: skip
 
 
-def _why(answer: str, far: float, frr: float) -> str:
-    alike = (
-        f"{100 * far:.3g} % of pairs of different people are as alike" if far > 0 else "no pair of different people was as alike"
-    )
+def _why(answer: str, far: float, frr: float, pairs: int) -> str:
+    alike = f"{100 * far:.3g} % of pairs of different people are as alike"
+    if far <= 0:
+        alike = f"none of {pairs:,} pairs of different people was as alike"
     if answer == "same":
         return alike
     unlike = f"{100 * frr:.3g} % of pairs of one person are as unlike" if frr > 0 else "no pair of one person was as unlike"

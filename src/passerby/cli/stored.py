@@ -13,7 +13,7 @@ from passerby import embeddings
 from passerby.embeddings import SUFFIXES, Embeddings, QueryGallery
 from passerby.errors import DataError, listing
 
-__all__ = ["check_present", "holds_both", "is_model", "named_inputs", "read_columns", "read_sets"]
+__all__ = ["check_present", "holds_both", "is_model", "is_shipped", "named_inputs", "read_columns", "read_sets"]
 
 
 def check_present(paths: Sequence[Path]) -> None:
@@ -38,6 +38,13 @@ def named_inputs(paths: Sequence[Path]) -> tuple[Path, ...]:
     from passerby.artefact import named_model
 
     return tuple(named_model(path) for path in paths)
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether a path is a model that comes with the package, or lies in its folder."""
+    import passerby
+
+    return path.resolve().is_relative_to(Path(passerby.__file__).resolve().parent)
 
 
 def is_model(path: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from passerby.embeddings import rounded_form
 from passerby.errors import GalleryError, UsageError
 
 __all__ = ["Event", "Hit", "Identity", "Model", "NewSighting", "Sighting", "Thresholds", "Track", "Word", "clock"]
@@ -61,14 +62,13 @@ class Model:
                 "gallery with a Model of your own."
             )
         rule = {key: getattr(embedder.rule, key) for key in sorted(embedder.rule.__dataclass_fields__)}
-        exported = str(facts.get("exported", ""))
-        given = precision or embedder.precision
-        number = exported if exported and not exported.endswith("fp32") else given  # int8 and fp16 give other vectors
+        form = rounded_form(facts)  # int8 and fp16 give other vectors
+        number = form or precision or embedder.precision
         how = json.dumps([rule, number, facts.get("camera_statistics", "")], sort_keys=True, default=list)
         named = " ".join(str(facts[key]) for key in ("recipe", "backbone") if facts.get(key))
         return cls(
             fingerprint=f"{facts['artefact']}-{hashlib.sha256(how.encode()).hexdigest()[:8]}",
-            name=f"{named} {facts['artefact']}".strip(),
+            name=" ".join(filter(None, (named, str(facts["artefact"]), form))),
             dim=embedder.dim,
         )
 

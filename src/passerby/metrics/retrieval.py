@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from passerby.embeddings import Embeddings
+from passerby.embeddings import Embeddings, rounded_form
 from passerby.errors import EmbeddingsError, UsageError
 from passerby.machine import available_cores
 from passerby.metrics.ceiling import BLOCK_ROWS, block_rows
@@ -240,6 +240,13 @@ def _check_one_model(query: Embeddings, gallery: Embeddings) -> None:
     if all(made_by) and made_by[0] != made_by[1]:
         raise EmbeddingsError(
             f"queries were made by artefact {made_by[0]}, the gallery by {made_by[1]}: one model must make both."
+        )
+    forms = [rounded_form(each.meta) for each in (query, gallery)]
+    if all(made_by) and forms[0] != forms[1]:
+        told = [form or "its own precision" for form in forms]
+        raise EmbeddingsError(
+            f"queries were made by artefact {made_by[0]} as {told[0]}, the gallery as {told[1]}: their vectors differ, one form "
+            "must make both."
         )
 
 
