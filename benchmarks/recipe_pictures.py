@@ -156,7 +156,7 @@ def cail_mixup(rows: list[dict[str, Any]]) -> Figure:
     right.set_xlim(right=1.14 * max(row["map"] for row in rows))
     percent_axis(right.xaxis)
     first, seeds = rows[0], len({row["seed"] for row in rows})
-    shown = ", ".join(f"{source} to {target}" for source, target in pairs[:4]) + (" and others" if len(pairs) > 4 else "")
+    shown = ", ".join(f"{source} to {target}" for source, target in pairs) if len(pairs) < 4 else f"{len(pairs)} pairs of towns"
     head_and_foot(
         figure,
         f"Adapting without labels: {shown}",

@@ -154,7 +154,7 @@ def calibrate(
         far=far,
         threshold=threshold,
         threshold_interval=Interval(*np.quantile(drawn_threshold, ends).tolist()),
-        far_interval=Interval(*(far * np.quantile(ratio, ends)).tolist()),
+        far_interval=Interval(*np.minimum(far * np.quantile(ratio, ends), 1).tolist()),  # a few people allow of any rate
         frr=frr,
         frr_interval=Interval(*np.nanquantile(drawn_frr, ends).tolist()),
         reject_threshold=reject,
