@@ -122,6 +122,8 @@ def cail_mixup(rows: list[dict[str, Any]]) -> Figure:
     rows = [row for row in rows if (row["source"], row["target"]) in pairs]
     if not rows:
         raise SystemExit("no pair of towns has a row of every method: draw rows of fewer methods")
+    have: dict[tuple[str, int], int] = Counter((row["method"], row["seed"]) for row in rows)
+    rows = [row for row in rows if have[row["method"], row["seed"]] == len(pairs)]  # of seeds that a method has of all pairs
     found = [name for name in METHODS if any(row["method"] == name for row in rows)]
     found += sorted({row["method"] for row in rows} - {*found})
     figure = Figure(figsize=(8.6, 3.9), layout="constrained")
@@ -163,7 +165,9 @@ def cail_mixup(rows: list[dict[str, Any]]) -> Figure:
         f"Rendered people, Street-v1 M; {first['backbone']} at {first['size'][0]}x{first['size'][1]} px, {first['epochs']} "
         f"epochs; {len(pairs)} of 12 pairs of towns, {seeds} {'seed' if seeds == 1 else 'seeds'}. Own camera's matches dropped, "
         "AP by the rank rule. The target's labels only drew this picture."
-        + (" Camera BN: statistics of the test images themselves." if "direct + camera BN" in found else ""),
+        + (
+            " Camera BN: statistics of the test images; (train): of the training images." if "direct + camera BN" in found else ""
+        ),
     )
     return figure
 

@@ -18,7 +18,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,15 +80,17 @@ def main() -> None:
     parser.add_argument("--towns", type=Path, required=True, help="Street-v1 M")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    kept = {path: path.read_bytes() for path in (given.out / "README.md", given.out / "figures.json") if path.is_file()}
-    take(given.run, given.out, last_step=given.last_step)
-    for path, content in kept.items():
-        path.write_bytes(content)
-    town = ("--data", given.towns / CALIBRATED_IN, "--dataset", "street")
-    command("calibrate", given.out, *town, "--far", "0.001")
-    probe = ("--probe", given.towns / CALIBRATED_IN, "--exact-layers", EXACT_LAYERS)
-    command("export", given.out, "--precision", "int8", "--inputs", "pixels", *probe)
-    command("calibrate", given.out / "model.int8.onnx", *town, "--far", "0.001")
+    with tempfile.TemporaryDirectory() as folder:  # the package's own folder stays whole until everything is made
+        made = Path(folder) / "artefact"
+        take(given.run, made, last_step=given.last_step)
+        town = ("--data", given.towns / CALIBRATED_IN, "--dataset", "street")
+        command("calibrate", made, *town, "--far", "0.001")
+        probe = ("--probe", given.towns / CALIBRATED_IN, "--exact-layers", EXACT_LAYERS)
+        command("export", made, "--precision", "int8", "--inputs", "pixels", *probe)
+        command("calibrate", made / "model.int8.onnx", *town, "--far", "0.001")
+        given.out.mkdir(parents=True, exist_ok=True)
+        for path in made.iterdir():
+            shutil.copy(path, given.out / path.name)
     for path in sorted(given.out.iterdir()):
         print(f"{sha256(path)}  {path.stat().st_size:>9}  {path.name}")
 

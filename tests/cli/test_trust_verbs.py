@@ -226,6 +226,13 @@ def test_an_artefact_keeps_its_calibration_and_matches_by_it(tmp_path, capsys, m
             2,
             "the vectors were made by onnx int8: their thresholds are not those of m. Calibrate the exported file itself",
         ),
+        (["calibrate", "int8-query.npz", "fp32-gallery.npz"], 1, "queries were made by artefact abc as onnx int8"),
+        (
+            ["calibrate", "fp32-gallery.npz", "--far", "0.01", "--other", "int8.npz"],
+            1,
+            "the other town was embedded by onnx int8",
+        ),
+        (["calibrate", "House", "--data", "x"], 1, 'no model "House": there is no such folder or file. Did you mean "house"?'),
         (["calibrate", "house", "--data", "x"], 2, "is part of the installed package, which stays as it is: copy its folder"),
         (["export", "house"], 2, "is part of the installed package, which stays as it is: name a file or a folder with --out."),
         (

@@ -128,6 +128,8 @@ def test_a_folder_of_crops_is_read_whole_even_in_folders_of_persons(tmp_path: Pa
     [
         ("0000001.jpg", "0000002.jpg", "0000003.jpg"),
         ("images/0000100.jpg", "images/0000200.jpg"),
+        ("0001000.jpg", "0002000.jpg"),
+        ("P1/cam1/20240501_120000.jpg", "P1/cam2/20240501_120001.jpg"),
         ("P1/cam1/0.jpg", "P1/cam2/1.jpg"),
     ],
 )
@@ -140,6 +142,13 @@ def test_a_stray_name_does_not_hide_the_folders_of_cameras(tmp_path: Path):
     names = ("cam1/a.png", "cam1/front_c7_x.png", "cam2/b.png")
     split = read_unlabelled(write(tmp_path, *names), "here", cameras="needed")
     assert {record.path.name: record.camid for record in split} == {"a.png": 0, "front_c7_x.png": 0, "b.png": 1}
+
+
+def test_a_name_goes_before_a_folder_where_it_is_said_in_what_to_look(market: Path, tmp_path: Path, monkeypatch):
+    """A folder called market in the working folder is not what `--target market-style --target-data DIR` means."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "market-style").mkdir()
+    assert read_target("market-style", market).name == "market-style"
 
 
 def test_a_folder_needs_no_place_to_look_for_it(tmp_path: Path):

@@ -124,6 +124,13 @@ def test_points_of_an_obj_file_may_stand_behind_a_mark_tabs_and_spaces(tmp_path:
     assert read_cloud(tmp_path / "a.obj")[:, 0].tolist() == [2, 0, 1, 2]
 
 
+def test_a_mesh_may_stand_behind_a_mark_tabs_and_spaces(tmp_path: Path):
+    lines = [b"v 0 0 0", b"v\t1 0 0", b"  v 0 1 0", b"v 9 9 9", b"f\t1 2 3"]
+    (tmp_path / "a.obj").write_bytes(codecs.BOM_UTF8 + b"\n".join(lines))
+    vertices, triangles = read_mesh(tmp_path / "a.obj")
+    assert vertices.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0], [9, 9, 9]] and triangles.tolist() == [[0, 1, 2]]
+
+
 PLY = {
     b"nothing": "is no PLY file: it has no header",
     b"ply\nend_header\n": "is no PLY file of points: its header names no format or no vertex.",

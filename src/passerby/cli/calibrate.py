@@ -77,10 +77,11 @@ def run(options: Options) -> None:
     if not options.inputs:
         raise UsageError("nothing to calibrate: give an artefact folder, or embeddings.")
     options = replace(options, inputs=named_inputs(options.inputs))
-    if is_shipped(options.inputs[0]):
-        raise UsageError(
-            f"{options.inputs[0]} is part of the installed package, which stays as it is: copy its folder, and calibrate that."
-        )
+    for path in filter(None, (options.inputs[0], options.store)):
+        if is_shipped(path):
+            raise UsageError(
+                f"{path} is part of the installed package, which stays as it is: copy its folder, and calibrate that."
+            )
     check_present(options.inputs)
     is_artefact = is_model(options.inputs[0])
     _check_flags(options, is_artefact)
@@ -96,6 +97,11 @@ def run(options: Options) -> None:
                 f"the vectors were made by {form}: their thresholds are not those of {options.store}. Calibrate the exported "
                 "file itself: passerby calibrate FILE --data DIR."
             )
+    if there is not None and rounded_form(there.meta) != rounded_form(images.meta):
+        raise EmbeddingsError(
+            f"the other town was embedded by {rounded_form(there.meta) or 'the network itself'}, these images by "
+            f"{rounded_form(images.meta) or 'the network itself'}: one form must make both."
+        )
     if there is not None and there.dim != images.dim:
         raise EmbeddingsError(f"the other town has {there.dim} dimensions, these {images.dim}: one model must make both.")
     found = calibrate(
@@ -132,12 +138,15 @@ def _check_flags(options: Options, is_artefact: bool) -> None:
 
 
 def _of_files(inputs: tuple[Path, ...]) -> Embeddings:
+    from passerby.metrics.retrieval import check_one_model
+
     check_present(inputs)
     if len(inputs) == 1 and not holds_both(inputs[0]):
         return Embeddings.load(inputs[0])
     if len(inputs) > 2:
         raise UsageError(f"{len(inputs)} inputs: give one file or folder, or a query and a gallery file.")
     sets = read_sets(inputs)
+    check_one_model(sets.query, sets.gallery)  # what the parts say differently, their union does not say
     return Embeddings.concatenate([sets.query, sets.gallery])
 
 

@@ -67,7 +67,7 @@ class _Row:
     scores: RetrievalScores
     within: Naming
     across: Naming
-    at_threshold: Drift | None
+    at_threshold: Drift | str | None  # or why there is none
 
 
 def run(options: Options) -> None:
@@ -180,11 +180,11 @@ def _measure(data: ReidData, embed_split: Callable[[Split], Embeddings], thresho
     known = [k for k, pid in enumerate(probes.pids) if pid in set(enrolled.pids.tolist())]
     Q = len(data.query)
 
-    def at_threshold() -> Drift | None:
+    def at_threshold() -> Drift | str | None:
         try:
             return None if threshold is None else drift(threshold, everyone, samples=options.samples, seed=options.seed)
-        except EmbeddingsError:  # so few people that no rate can be told
-            return None
+        except EmbeddingsError as error:  # so few people that no rate can be told
+            return str(error)
 
     return _Row(
         evaluate(everyone[list(range(Q))], everyone[list(range(Q, len(records)))]),
@@ -229,8 +229,8 @@ def _show(
             console.print(f"{name} against {rival}, paired: {said}", soft_wrap=True, highlight=False)
     for name, own in thresholds.items():
         moved = found[name].at_threshold
-        if moved is None:
-            console.print(f"{name}: too few people to measure its threshold", soft_wrap=True, highlight=False)
+        if moved is None or isinstance(moved, str):
+            console.print(f"{name}: its threshold is not measured: {moved}", soft_wrap=True, highlight=False)
             continue
         report[name]["threshold"] = {"similarity": own.threshold, "far_stated": own.far, "frr_stated": own.frr, **asdict(moved)}
         low, high = moved.far_interval

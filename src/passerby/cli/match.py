@@ -57,8 +57,8 @@ def run(options: Options) -> None:
     similarity = float(one @ other / ((one @ one) * (other @ other)) ** 0.5)
     answer = calibration.verdict(similarity)
     far, frr = calibration.rates(similarity)
-    least = 1 / calibration.num_impostor  # below it the curve only says that nothing was seen
-    print(f"{answer}: similarity {similarity:.4f}; {_why(answer, far if far >= least else 0.0, frr, calibration.num_impostor)}")
+    far = far if far * calibration.num_impostor >= 1 else 0.0  # below one pair the curve only says that none was seen
+    print(f"{answer}: similarity {similarity:.4f}; {_why(answer, far, frr, calibration.num_impostor)}")
     low, high = calibration.far_interval
     print(
         f"the threshold {calibration.threshold:.4f} lets {100 * calibration.far:.3g} % of pairs of different people pass "

@@ -33,7 +33,7 @@ def named_inputs(paths: Sequence[Path]) -> tuple[Path, ...]:
     Raises:
         ArtefactError: see `artefact.named_model`.
     """
-    if not any(path.name.startswith("house") for path in paths):
+    if not any(path.name.lower().startswith("hous") for path in paths):
         return tuple(paths)  # stored embeddings need no torch
     from passerby.artefact import named_model
 

@@ -206,11 +206,14 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
 def _published(recipe_name: str, preset: Preset | None, config: Any, trained_on: str) -> Published | None:
     """The preset's figures, where the run trains and is measured on the data that they are of."""
     from passerby.configs import plain
+    from passerby.datasets.unlabelled import layout_of
     from passerby.report import published_beside
 
     if preset is None or preset.published is None:
         return None
-    row = published_beside(recipe_name, plain(config), trained_on, getattr(config, "target", "") or trained_on, preset.name)
+    target = getattr(config, "target", "")
+    tested_on = layout_of(Path(target)) or target if target and Path(target).is_dir() else target or trained_on
+    row = published_beside(recipe_name, plain(config), trained_on, tested_on, preset.name)
     return preset.published if row is not None and row.trained_alike and row.tested_alike else None
 
 

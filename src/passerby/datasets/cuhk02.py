@@ -18,12 +18,13 @@ __all__ = ["CUHK02"]
 _PAIRS = tuple(f"P{number}" for number in range(1, 6))
 _CAMERAS = ("cam1", "cam2")
 _NAME = re.compile(r"(?P<pid>\d+)_\w+")
+_LIKELY = re.compile(r"\d{1,4}_\w+")  # no date in front
 
 
 def _recognise(root: Path) -> bool:
     """By a name that fits: folders P1/cam1 alone may be somebody's first car park."""
     folders = (root / pair / camera for pair in _PAIRS for camera in _CAMERAS)
-    return any(_NAME.fullmatch(path.stem) for folder in folders if folder.is_dir() for path in image_files(folder, 20))
+    return any(_LIKELY.fullmatch(path.stem) for folder in folders if folder.is_dir() for path in image_files(folder, 20))
 
 
 def _scan(root: Path) -> Scan:

@@ -34,7 +34,7 @@ def _folder(root: Path) -> Path:
 def _recognise(root: Path) -> bool:
     """By most of the first names; numbered frames have seven digits too, but show nobody (0000001), or far more than `_MOST`."""
     found = [_NAME.fullmatch(path.stem) for path in image_files(_folder(root), 20)]
-    likely = [match for match in found if match and int(match["pid"]) and int(match["index"]) <= _MOST]
+    likely = [match for match in found if match and int(match["pid"]) and 1 <= int(match["index"]) <= _MOST]
     return 2 * len(likely) > len(found)
 
 

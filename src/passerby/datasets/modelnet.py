@@ -78,7 +78,7 @@ def _text(path: Path) -> str:
 def _labels(path: Path) -> np.ndarray:
     """(M,) of the M clouds of a file."""
     labels = hdf5_array(path, "label")
-    if labels.size != len(labels) or (labels < 0).any() or (labels != np.floor(labels)).any():
+    if labels.size != len(labels) or not (np.isfinite(labels) & (labels >= 0) & (labels == np.floor(labels))).all():
         raise DataError(f'"{shown(path)}" has labels that are not one whole number of 0 or more a cloud: make the file again.')
     return labels.reshape(-1)
 

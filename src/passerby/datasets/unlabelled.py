@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from passerby.datasets.camera_names import cameras_in_names
-from passerby.datasets.registry import DATASETS, identify, read, read_parts
+from passerby.datasets.registry import DATASETS, identify, read, read_parts, resolve
 from passerby.datasets.walking import images_below, shown
 from passerby.errors import DataError, ImageError, UsageError, listing
 from passerby.records import JUNK_PID, Record, ReidData, Split
@@ -77,7 +77,7 @@ def read_target(target: str, data: Path | None = None, *, cameras: Literal["know
     Args:
         target: a folder of crops; a folder with a data set; or ``NAME`` or ``NAME:PART`` of a data set, as in ``street:market``.
             Of a data set the training images are taken, without their labels; its query and gallery are handed on for the log.
-        data: folder that holds the data set; None: the one in PASSERBY_DATA.
+        data: folder that holds the data set, `target` is its name then; None: the one in PASSERBY_DATA.
         cameras: see `read_unlabelled`; of data sets the cameras are always known.
 
     Raises:
@@ -110,9 +110,11 @@ def data_of_target(target: str, data: Path | None = None) -> ReidData | None:
     """
     folder = Path(target)
     if folder.is_dir() and data is not None:
+        if _is_name(target):
+            return read_parts(target, data)
         raise UsageError(
             f'target_data is {shown(data)}: it holds a data set that --target names, but "{shown(target)}" is a folder. '
-            "Leave it out."
+            "Leave it out (--target-data None where --config has it)."
         )
     if not folder.is_dir():
         if folder.suffix or len(folder.parts) > 1:
@@ -123,6 +125,14 @@ def data_of_target(target: str, data: Path | None = None) -> ReidData | None:
         return None
     found = read(layout, folder)
     return replace(found, name=f"{found.name} in {shown(folder.resolve().name)}")
+
+
+def _is_name(text: str) -> bool:
+    try:
+        resolve(text.partition(":")[0])
+    except UsageError:
+        return False
+    return True
 
 
 def layout_of(folder: Path) -> str | None:

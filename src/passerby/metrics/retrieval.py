@@ -65,7 +65,7 @@ def evaluate(
         1.0
     """
     _check_arguments(max_rank, memory_mb, threads)
-    _check_one_model(query, gallery)
+    check_one_model(query, gallery)
     columns = Columns(query.pids, query.camids, query.names)
     matches = match(columns, Columns(gallery.pids, gallery.camids, gallery.names), convention)
     if (convention.multi_query != "none") != (multi_query is not None):
@@ -233,7 +233,12 @@ def _check_arguments(max_rank: int, memory_mb: float, threads: int | None) -> No
             raise UsageError(f"{name} is {value}: it must be 1 or more.")
 
 
-def _check_one_model(query: Embeddings, gallery: Embeddings) -> None:
+def check_one_model(query: Embeddings, gallery: Embeddings) -> None:
+    """Refuse vectors of two models, or of two forms of one.
+
+    Raises:
+        EmbeddingsError: naming both.
+    """
     if query.dim != gallery.dim:
         raise EmbeddingsError(f"queries have {query.dim} dimensions, the gallery {gallery.dim}: one model must make both.")
     made_by = query.meta.get("artefact"), gallery.meta.get("artefact")

@@ -100,7 +100,9 @@ def check_reach(cloud: np.ndarray, name: str) -> None:
     """
     far = float(np.abs(cloud[:, :3]).max())
     if far > FARTHEST_M:
-        raise DataError(f"{name} has a point at {far:.3g}: coordinates are metres, within {FARTHEST_M:,.0f} of the origin.")
+        raise DataError(
+            f"{name} has a point at {far:.3g}: coordinates are metres, within {FARTHEST_M:,.0f} of the origin: move it there."
+        )
 
 
 def read_bytes(path: Path) -> bytes:

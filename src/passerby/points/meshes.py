@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import zlib
 from itertools import pairwise
@@ -65,8 +66,9 @@ def _off(lines: list[bytes]) -> tuple[list[list[bytes]], list[list[int]]]:
 
 
 def _obj(lines: list[bytes]) -> tuple[list[list[bytes]], list[list[int]]]:
-    vertices = [line.split()[1:4] for line in lines if line.startswith(b"v ")]
-    faces = [[int(word.partition(b"/")[0]) for word in line.split()[1:]] for line in lines if line.startswith(b"f ")]
+    rows = [line.removeprefix(codecs.BOM_UTF8).split() for line in lines]
+    vertices = [row[1:4] for row in rows if row[:1] == [b"v"]]
+    faces = [[int(word.partition(b"/")[0]) for word in row[1:]] for row in rows if row[:1] == [b"f"]]
     return vertices, [[i - 1 if i > 0 else len(vertices) + i for i in face] for face in faces]
 
 
