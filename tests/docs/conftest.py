@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from passerby.cli import main
 
@@ -66,12 +66,14 @@ class Stock:
                 shutil.copy(query, seen / f"{query.stem}_{shot}.jpg")
 
     def _duke(self, path: Path) -> None:
+        """Other pictures than those of the people: a place is not adapted to itself."""
         for folder in ("bounding_box_train", "query", "bounding_box_test"):
             (path / folder).mkdir(parents=True)
             for image in (self("people") / folder).glob("0[01]*.jpg"):
                 pid, camera, frame, _ = image.stem.split("_")
                 if pid != "0000":
-                    shutil.copy(image, path / folder / f"{pid}_{camera[:2]}_f{frame}{image.stem[-2:]}.jpg")
+                    mirrored = ImageOps.mirror(Image.open(image))
+                    mirrored.save(path / folder / f"{pid}_{camera[:2]}_f{frame}{image.stem[-2:]}.jpg")
 
     def _grid(self, path: Path) -> None:
         from scipy.io import savemat
