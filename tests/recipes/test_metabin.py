@@ -316,7 +316,7 @@ def test_a_gradient_that_overflows_leaves_the_gates(phase, monkeypatch):
 
 
 def test_it_learns_and_its_artefact_is_what_was_trained(towns: ReidData, tmp_path: Path, capsys):
-    config = replace(SMALL, epochs=3, lr=0.05, gate_lr=0.5)
+    config = replace(SMALL, epochs=10, lr=0.02, gate_lr=0.5)  # three epochs learn on some processors, and not yet on others
     path = train(config, towns, tmp_path / "run", workers=0)
     assert "optimizer gates" in capsys.readouterr().err
     history = load_history(tmp_path / "run")
@@ -327,7 +327,7 @@ def test_it_learns_and_its_artefact_is_what_was_trained(towns: ReidData, tmp_pat
     scores = evaluate(*(embed(load(path), split) for split in (towns.query, towns.gallery)))
     assert scores.map == history.evaluations[-1]["map"]
     recorded = read_gates(tmp_path / "run")
-    assert [state.epoch for state in recorded] == list(range(4))
+    assert [state.epoch for state in recorded] == list(range(11))
     assert set(recorded[0].mean.values()) == {0.5} and set(recorded[-1].mean.values()) != {0.5}
 
 
