@@ -129,9 +129,10 @@ def test_embed_and_match_take_it(crops, tmp_path, capsys):
     assert main(["embed", "--images", str(crops / "query"), "--out", str(out), "--json", str(tmp_path / "e.json")]) == 0
     assert json.loads((tmp_path / "e.json").read_text())["artefact"] == artefact.read_description(HOUSE).short_id
     pair = [str(path) for path in sorted((crops / "query").glob("*.jpg"))[:2]]
+    capsys.readouterr()
     assert main(["match", *pair]) == 0
     said = capsys.readouterr().out
-    assert {line.split(":")[0] for line in said.splitlines()} & {"same", "different", "unsure"}
+    assert said.splitlines()[0].split(":")[0] in ("same", "different", "unsure")
     assert "note: " in said and "rendered people" in said  # whose rates these are
 
 

@@ -548,12 +548,12 @@ def test_direct_transfer_trains_on_the_source_alone(colours: ReidData, place: Pa
 
 def test_it_learns_the_source_and_brings_target_images_of_a_person_together(colours: ReidData, place: Path, tmp_path: Path):
     config = replace(
-        SMALL, target=str(place), epochs=10, intra_start=5, inter_start=7, decay_epochs=(9,), features="off", mix=False,
+        SMALL, target=str(place), epochs=25, intra_start=5, inter_start=7, decay_epochs=(20,), features="off", mix=False,
         evaluate_every=0,
     )  # fmt: skip
     train(config, colours, tmp_path / "run", workers=0)
     history = load_history(tmp_path / "run")
-    assert history.epochs[-1]["accuracy"] > 0.5  # of six people; how far above differs between processors
+    assert history.epochs[-1]["accuracy"] > 0.8
     assert history.epochs[-1]["intra"] < history.epochs[5]["intra"]
 
 

@@ -114,16 +114,21 @@ def _halves(options: Options, work: Path) -> ReidData:
 
 def _thresholds(options: Options) -> dict[str, Calibration]:
     """The thresholds of each model that has some, by its name in the table."""
-    from passerby.artefact import default_model, named_model
     from passerby.export.thresholds import find_thresholds
 
-    chosen = {str(path): named_model(path) for path in options.model} or {_HOUSE: default_model()}
-    return {name: found for name, path in chosen.items() if (found := find_thresholds(path)) is not None}
+    return {name: found for name, path in _models(options).items() if (found := find_thresholds(path)) is not None}
+
+
+def _models(options: Options) -> dict[str, Path]:
+    """The models to measure, by their names in the table."""
+    from passerby.artefact import default_model, named_model
+
+    return {str(path): named_model(path) for path in options.model} or {_HOUSE: default_model()}
 
 
 def _rivals(options: Options) -> tuple[dict[str, Callable[[Split], Embeddings]], dict[str, str]]:
     """Ways to embed by their names, and which artefact a name stands for."""
-    from passerby.artefact import default_model, load
+    from passerby.artefact import load
     from passerby.cli.colour_histogram import embed_histograms
     from passerby.models.weights import find_installed_weights
 
@@ -139,8 +144,8 @@ def _rivals(options: Options) -> tuple[dict[str, Callable[[Split], Embeddings]],
     if find_installed_weights("mobilenet_v2") is not None:
         found[_IMAGENET] = by(imagenet_start(options.device))
     identities: dict[str, str] = {}
-    for path in options.model or (default_model(),):
-        name, embedder = _HOUSE if not options.model else str(path), load(path, device=options.device)
+    for name, path in _models(options).items():
+        embedder = load(path, device=options.device)
         found[name], identities[name] = by(embedder), str(embedder.facts.get("artefact", ""))
     return found, identities
 

@@ -23,7 +23,10 @@ from passerby.datasets.street import STREET
 from passerby.datasets.walking import files_below, shown, subfolders
 from passerby.records import Record, ReidData, Split
 
-__all__ = ["CLOUDS", "CUHK03_3D", "DUKEMTMC_3D", "MARKET1501_3D", "MSMT17_3D", "STREET_3D"]
+__all__ = ["CLOUDS", "CUHK03_3D", "DUKEMTMC_3D", "LIFTED", "MARKET1501_3D", "MSMT17_3D", "STREET_3D"]
+
+LIFTED = "lift.json"
+"""Beside a tree that `passerby lift` has made: how it was made."""
 
 _SUFFIXES = frozenset({".obj", ".ply", ".npz"})
 _SUBTREES = {"train": "train_all", "query": "query", "gallery": "gallery", "multi_query": "multi-query"}
@@ -51,7 +54,7 @@ def _recognise(root: Path) -> bool:
 def _scan(root: Path, tree: _Tree) -> Scan:
     people = {subset: subfolders(folder) for subset, folder in _subtrees(root).items()}
     numbers = folder_pids(person.name for persons in people.values() for person in persons)
-    first = {} if (root / "lift.json").is_file() else tree.first_pids  # `passerby lift` writes the people's own numbers
+    first = {} if (root / LIFTED).is_file() else tree.first_pids  # `passerby lift` writes the people's own numbers
     files = {
         subset: [(path, numbers[person.name] + first.get(subset, 0)) for person in persons for path in _clouds(person)]
         for subset, persons in people.items()

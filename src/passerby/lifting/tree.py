@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from passerby.datasets.clouds import LIFTED
 from passerby.datasets.images import read_image
 from passerby.datasets.layouts import Layout
 from passerby.datasets.placing import place_as_market
@@ -40,7 +41,7 @@ from passerby.street.clouds import PointCloud, save_npz, save_obj
 
 __all__ = ["LiftReport", "LiftSettings", "Task", "lift_folder", "plan"]
 
-SETTINGS, FAILURES = "lift.json", "failures.csv"
+SETTINGS, FAILURES = LIFTED, "failures.csv"
 _SUBTREES = {"train": "train_all", "val": "val", "query": "query", "gallery": "gallery", "multi_query": "multi-query"}
 
 

@@ -23,7 +23,16 @@ from passerby.datasets.hdf5 import hdf5_array
 from passerby.datasets.walking import shown
 from passerby.errors import DataError, listing
 
-__all__ = ["CLOUD_SUFFIXES", "FARTHEST_M", "HDF5_SUFFIX", "check_reach", "read_archive", "read_bytes", "read_cloud"]
+__all__ = [
+    "CLOUD_SUFFIXES",
+    "FARTHEST_M",
+    "HDF5_SUFFIX",
+    "check_reach",
+    "read_archive",
+    "read_bytes",
+    "read_cloud",
+    "words_by_line",
+]
 
 CLOUD_SUFFIXES = frozenset({".obj", ".ply", ".npz"})
 HDF5_SUFFIX = ".h5"
@@ -147,9 +156,13 @@ def read_archive(path: Path, names: Container[str] | None = None) -> dict[str, n
         raise DataError(f'"{shown(path)}" cannot be read: it is no NumPy archive, or a damaged one. Make it again.') from None
 
 
+def words_by_line(content: bytes) -> list[list[bytes]]:
+    """The words of each line of a text file, which may begin with a byte order mark."""
+    return [line.split() for line in content.removeprefix(codecs.BOM_UTF8).splitlines()]
+
+
 def _read_obj(path: Path) -> np.ndarray:
-    lines = (line.split() for line in read_bytes(path).removeprefix(codecs.BOM_UTF8).splitlines())
-    rows = [words[1:] for words in lines if words[:1] == [b"v"]]
+    rows = [words[1:] for words in words_by_line(read_bytes(path)) if words[:1] == [b"v"]]
     widths = {len(row) for row in rows}
     if not rows:
         raise DataError(f'"{shown(path)}" holds no point: no line begins with "v ".')

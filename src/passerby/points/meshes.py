@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import zlib
 from itertools import pairwise
@@ -12,7 +11,7 @@ import numpy as np
 
 from passerby.datasets.walking import shown
 from passerby.errors import DataError
-from passerby.points.files import read_bytes
+from passerby.points.files import read_bytes, words_by_line
 
 __all__ = ["MESH_SUFFIXES", "read_mesh", "read_surface"]
 
@@ -26,9 +25,9 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         DataError: no mesh, an empty one, vertices that are not finite, or a face of vertices that are not there.
     """
     path = Path(path)
-    lines = read_bytes(path).splitlines()
+    content = read_bytes(path)
     try:
-        vertices, faces = _off(lines) if path.suffix.lower() == ".off" else _obj(lines)
+        vertices, faces = _off(content.splitlines()) if path.suffix.lower() == ".off" else _obj(words_by_line(content))
         if any(len(row) != 3 for row in vertices):
             raise ValueError
         vertices = np.array(vertices, np.float64).reshape(-1, 3)
@@ -65,8 +64,7 @@ def _off(lines: list[bytes]) -> tuple[list[list[bytes]], list[list[int]]]:
     return [row[:3] for row in rest[:vertices]], found
 
 
-def _obj(lines: list[bytes]) -> tuple[list[list[bytes]], list[list[int]]]:
-    rows = [line.removeprefix(codecs.BOM_UTF8).split() for line in lines]
+def _obj(rows: list[list[bytes]]) -> tuple[list[list[bytes]], list[list[int]]]:
     vertices = [row[1:4] for row in rows if row[:1] == [b"v"]]
     faces = [[int(word.partition(b"/")[0]) for word in row[1:]] for row in rows if row[:1] == [b"f"]]
     return vertices, [[i - 1 if i > 0 else len(vertices) + i for i in face] for face in faces]
