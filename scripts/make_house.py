@@ -6,8 +6,9 @@
     python scripts/make_house.py runs/house --towns street-v1 --out src/passerby/house
 
 Calibration and int8 comparison use the test people of `winter`, a town that no population has. In `harbour`, the other such town,
-two images would be called one person from a similarity of 0.692 on (winter: 0.671), and two people below 0.145 (0.115). The
-model card and figures.json in the folder are written by hand and left alone.
+two images would be called one person from a similarity of 0.692 on (winter: 0.671), and two people below 0.145 (0.115). A second
+calibration, with statistics of winter's cameras from its training people, is for models that `passerby adapt` makes. The model
+card and figures.json in the folder are written by hand and left alone.
 
 `--last-step` takes the weights of the newest checkpoint in place of those in the artefact, for a run with an average of weights
 (`average: ema`), which trains the same network beside it, bit by bit.
@@ -85,6 +86,7 @@ def main() -> None:
         take(given.run, made, last_step=given.last_step)
         town = ("--data", given.towns / CALIBRATED_IN, "--dataset", "street")
         command("calibrate", made, *town, "--far", "0.001")
+        command("calibrate", made, *town, "--far", "0.001", "--camera-statistics", "train")
         probe = ("--probe", given.towns / CALIBRATED_IN, "--exact-layers", EXACT_LAYERS)
         command("export", made, "--precision", "int8", "--inputs", "pixels", *probe)
         command("calibrate", made / "model.int8.onnx", *town, "--far", "0.001")

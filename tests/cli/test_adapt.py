@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from passerby.artefact import Artefact, load, read_artefact, read_cameras, save_artefact
+from passerby.artefact import Artefact, default_model, load, read_artefact, read_cameras, save_artefact
 from passerby.cli import main
 from passerby.configs import plain
 from passerby.embedder import EmbeddingRule
 from passerby.embeddings import Embeddings
 from passerby.errors import ArtefactError
+from passerby.gallery import Gallery, Model, NewSighting
+from passerby.metrics.calibration_store import find_calibration, read_calibration
 from passerby.models import ModelConfig, build_model
 from passerby.transforms import Preprocess
 
@@ -30,22 +33,34 @@ def made(path: Path, norm: str) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """Models trained by camera and plainly, and a data set of two cameras, in Market's layout."""
-    root, random = tmp_path_factory.mktemp("place"), np.random.default_rng(0)
-    made(root / "by-camera", "camera")
-    made(root / "plain", "batch")
-    for folder, people in {"bounding_box_train": (1, 2), "query": (3, 4), "bounding_box_test": (3, 4)}.items():
+def write_people(data: Path, train: Sequence[int], test: Sequence[int]) -> None:
+    random = np.random.default_rng(0)
+    for folder, people in {"bounding_box_train": train, "query": test, "bounding_box_test": test}.items():
         for pid in people:
             for camera in (1, 2):
                 for shot in range(9):
                     tint = np.array([60 * camera, 20 * pid, 30])
                     pixels = np.clip(random.normal(80, 30, (*SIZE, 3)) + tint, 0, 255).astype(np.uint8)
-                    name = f"{pid:04d}_c{camera}s1_{shot:06d}_{'0' if folder == 'query' else '1'}0.png"
-                    path = root / "data" / folder / name.replace(".png", ".jpg")
+                    path = data / folder / f"{pid:04d}_c{camera}s1_{shot:06d}_{'0' if folder == 'query' else '1'}0.jpg"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory) -> Path:
+    """People enough for a calibration, in Market's layout."""
+    root = tmp_path_factory.mktemp("town")
+    write_people(root, (1, 2), range(3, 9))
+    return root
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Models trained by camera and plainly, and a data set of two cameras, in Market's layout."""
+    root = tmp_path_factory.mktemp("place")
+    made(root / "by-camera", "camera")
+    made(root / "plain", "batch")
+    write_people(root / "data", (1, 2), (3, 4))
     for camera in (1, 2):
         folder = root / "cameras" / f"c{camera}"
         folder.mkdir(parents=True)
@@ -208,6 +223,106 @@ def test_a_plainly_trained_model_is_adapted_with_the_published_loss_beside_it(pl
     adapted = load(tmp_path / "out")(paths, camera="lobby")
     np.testing.assert_array_equal(load(tmp_path / "out", without_statistics=True)(paths), load(place / "plain")(paths))
     assert np.abs(adapted - load(place / "plain")(paths)).max() > 0.01
+
+
+@pytest.fixture
+def people(place: Path, tmp_path: Path) -> Path:
+    """A gallery of the plain model: lobby and gate with 18 crops each, and three crops of the attic."""
+    path, embedder = tmp_path / "people.gallery", load(place / "plain")
+    with Gallery.open(path, create=True, model=Model.of(embedder)) as gallery:
+        for camera, folder, count in (("lobby", "c1", 18), ("gate", "c2", 18), ("attic", "c2", 3)):
+            crops = sorted((place / "cameras" / folder).iterdir())[:count]
+            vectors = embedder(crops)
+            gallery.add(
+                [
+                    NewSighting(f"{camera} {crop.name}", vector, camera, source=str(crop), thumbnail=crop.read_bytes())
+                    for crop, vector in zip(crops, vectors, strict=True)
+                ]
+            )
+    return path
+
+
+def test_a_gallery_is_adapted_to_its_own_cameras_and_searched(place: Path, town: Path, people: Path, tmp_path: Path, capsys):
+    model, images = tmp_path / "model", place / "cameras"
+    shutil.copytree(place / "plain", model)
+    words = ["--data", town, "--far", "0.1", "--bootstrap", "5"]
+    assert run("calibrate", model, *words) == 0
+    assert "passerby match uses it" in capsys.readouterr().out
+    assert run("calibrate", model, *words, "--camera-statistics", "train") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "passerby adapt hands it to the models that it makes of this one" in told
+    assert "note: with camera statistics of the training images of the same cameras" in told
+    assert run("adapt", model, "--gallery", people, "--out", tmp_path / "here") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "camera attic: 3 crops, statistics of all together stand in" in told
+    assert f"now: passerby gallery re-embed {people} --model {tmp_path / 'here'}" in told
+    cameras = read_cameras(tmp_path / "here")
+    assert sorted(cameras.cameras) == ["*", "attic", "gate", "lobby"]
+    assert run("adapt", model, "--camera", "lobby", "--images", images / "c1", "--out", tmp_path / "lobby") == 0
+    for layer, (mean, variance) in read_cameras(tmp_path / "lobby").of_camera("lobby").items():
+        torch.testing.assert_close(cameras.of_camera("lobby")[layer][0], mean)
+        torch.testing.assert_close(cameras.of_camera("lobby")[layer][1], variance)
+        torch.testing.assert_close(cameras.of_camera("attic")[layer][0], cameras.of_camera("*")[layer][0])
+    by_camera = find_calibration(model, by_camera=True)
+    assert by_camera is not None and read_calibration(tmp_path / "here") == by_camera != read_calibration(model)
+
+    assert run("gallery", "re-embed", people, "--model", tmp_path / "here") == 0
+    paths, embedder = sorted((images / "c1").iterdir()), load(tmp_path / "here")
+    with Gallery.open(people, read_only=True) as gallery:
+        rows = gallery.ids_of([f"lobby {path.name}" for path in paths])
+        found = gallery.vectors([rows[f"lobby {path.name}"] for path in paths])
+        np.testing.assert_allclose(found, embedder(paths, camera="lobby"), atol=1e-5)
+        assert gallery.thresholds is not None and gallery.thresholds.same == by_camera.threshold
+    words = ["search", paths[0], "--gallery", people, "--model", tmp_path / "here", "--out", tmp_path / "x.png"]
+    assert run(*words, "--query-camera", "lobby", "--json", tmp_path / "own.json") == 0
+    assert run(*words, "--json", tmp_path / "any.json") == 0  # a picture of no camera in particular
+    own, anywhere = (json.loads((tmp_path / name).read_text())["hits"][0] for name in ("own.json", "any.json"))
+    assert own["similarity"] == pytest.approx(1, abs=1e-4) and own["similarity"] - anywhere["similarity"] > 1e-3
+    assert run("match", paths[0], paths[0], "--model", tmp_path / "here") == 0
+    assert "similarity 1.0000" in capsys.readouterr().out
+
+
+def test_galleries_and_models_that_cannot_be_adapted(place: Path, people: Path, tmp_path: Path, capsys):
+    text = refused(capsys, "adapt", place / "plain", "--gallery", tmp_path / "none.gallery", "--out", tmp_path / "out")
+    assert "none.gallery" in text
+    empty = tmp_path / "empty.gallery"
+    Gallery.open(empty, create=True, model=Model("aaaaaaaaaaaa-1", "test model", 4)).close()
+    text = refused(capsys, "adapt", place / "plain", "--gallery", empty, "--out", tmp_path / "out")
+    assert "holds no crop yet: passerby index FILM brings some." in text
+    with Gallery.open(empty) as gallery:
+        gallery.add([NewSighting(f"{k}", np.eye(4)[k % 4], "lobby") for k in range(20)])
+    text = refused(capsys, "adapt", place / "plain", "--gallery", empty, "--out", tmp_path / "out")
+    assert "has no thumbnail: name the image files of its camera instead." in text
+    text = refused(capsys, "adapt", place / "plain", "--gallery", people, "--camera", "a", "--out", tmp_path / "out")
+    assert "--camera a goes with --images; --gallery names its cameras itself." in text
+    text = refused(capsys, "adapt", "house", "--gallery", people, "--out", default_model())
+    assert "is part of the installed package, which stays as it is" in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_thresholds_go_with_the_vectors_they_are_of(place: Path, town: Path, tmp_path: Path, capsys):
+    """The weights are the same; with and without camera statistics the vectors are not."""
+    plain, adapted = tmp_path / "plain", tmp_path / "adapted"
+    shutil.copytree(place / "plain", plain)
+    assert run("adapt", plain, "--data", town, "--out", adapted) == 0
+    for model in (plain, adapted):
+        assert run("embed", model, "--data", town, "--out", tmp_path / f"{model.name}-sets") == 0
+    assert run("embed", plain, "--data", town, "--camera-statistics", "own", "--out", tmp_path / "own-sets") == 0
+    capsys.readouterr()
+    how = ["--far", "0.1", "--bootstrap", "5"]
+    text = refused(capsys, "calibrate", tmp_path / "plain-sets", "--store", adapted, *how)
+    assert "the vectors were made without camera statistics" in text
+    text = refused(capsys, "calibrate", adapted, "--data", town, "--camera-statistics", "none", *how)
+    assert "the vectors were made without camera statistics" in text
+    text = refused(capsys, "calibrate", tmp_path / "plain-sets", "--other", tmp_path / "own-sets", *how)
+    assert "one was embedded with camera statistics and one without" in text
+    mixed = [tmp_path / "plain-sets" / "query.npz", tmp_path / "own-sets" / "gallery.npz"]
+    assert "one with camera statistics and one without" in refused(capsys, "calibrate", *mixed, *how)
+    assert run("calibrate", tmp_path / "own-sets", "--store", plain, *how) == 0
+    assert "passerby adapt hands it to the models that it makes" in " ".join(capsys.readouterr().out.split())
+    assert find_calibration(plain) is None and find_calibration(plain, by_camera=True) is not None
+    assert run("calibrate", tmp_path / "adapted-sets", "--store", adapted, *how) == 0
+    assert "passerby match uses it" in capsys.readouterr().out and find_calibration(adapted) is not None
 
 
 def test_a_damaged_or_missing_statistics_file(place: Path, tmp_path: Path):

@@ -11,7 +11,7 @@ from passerby.artefact import Artefact, default_model, read_description, save_ar
 from passerby.cli import main
 from passerby.configs import plain
 from passerby.embedder import EmbeddingRule
-from passerby.metrics.calibration_store import read_calibration
+from passerby.metrics.calibration_store import find_calibration, read_calibration
 from passerby.models import ModelConfig, build_model
 from passerby.transforms import Preprocess
 
@@ -82,9 +82,17 @@ def test_a_model_is_measured_at_its_own_threshold(tmp_path, capsys, walks):
     words = ["--data", tmp_path / "walks", "--gap", "4", "--every", "4", "--samples", "20", "--json", tmp_path / "r.json"]
     assert main(["evaluate", "real", *map(str, words)]) == 0
     found = json.loads((tmp_path / "r.json").read_text())["methods"]["house model"]["threshold"]
-    own = read_calibration(default_model())
+    own, by_camera = read_calibration(default_model()), find_calibration(default_model(), by_camera=True)
+    assert by_camera is not None
     assert found["similarity"] == own.threshold and found["far_stated"] == own.far and 0 <= found["far"] <= 1
     assert "% false accepts are stated:" in " ".join(capsys.readouterr().out.split())
+    assert main(["evaluate", "real", *map(str, words), "--adapted"]) == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert set(report["artefacts"]) == {"house model", "house model, adapted"}
+    plain, adapted = (report["methods"][name] for name in report["artefacts"])
+    assert plain["threshold"] == found and adapted["threshold"]["similarity"] == by_camera.threshold != own.threshold
+    assert "house model" in adapted["against"] and "house model, adapted" not in plain["against"]
+    assert "house model, adapted against house model, paired: mAP" in " ".join(capsys.readouterr().out.split())
 
 
 def test_without_a_model_it_is_the_one_that_ships_and_the_report_says_what_was_asked(tmp_path, capsys, walks, monkeypatch):

@@ -11,7 +11,15 @@ from passerby.embeddings import Embeddings
 from passerby.errors import ArtefactError, EmbeddingsError, UsageError
 from passerby.metrics.calibration import calibrate, drift
 from passerby.metrics.calibration_pairs import similarities_of
-from passerby.metrics.calibration_store import from_dict, read_calibration, store_calibration, to_dict
+from passerby.metrics.calibration_store import (
+    find_calibration,
+    from_dict,
+    hand_on,
+    handed_on,
+    read_calibration,
+    store_calibration,
+    to_dict,
+)
 from passerby.metrics.identification import identification_rate
 
 CLOTHES = np.random.default_rng(7).standard_normal((30, 12))
@@ -186,6 +194,29 @@ def test_kept_in_an_artefact_and_read_again(tmp_path):
         store_calibration(tmp_path, found, "cdcd")
     with pytest.raises(ArtefactError, match="made by an unknown model"):
         store_calibration(tmp_path, found, "")
+
+
+def test_thresholds_of_vectors_with_camera_statistics_wait_for_an_adapted_model(tmp_path):
+    plain, by_camera = (calibrate(town(seed), 0.01, samples=10) for seed in (0, 1))
+    folders = [tmp_path / name for name in ("plain", "adapted", "again")]
+    for folder in folders:
+        folder.mkdir()
+        statistics = {} if folder.name == "plain" else {"cameras_sha256": "cd" * 32}
+        (folder / "passerby.json").write_text(json.dumps({"weights_sha256": "ab" * 32, **statistics}))
+    model, adapted, again = folders
+    assert handed_on(model) == {} and find_calibration(model, by_camera=True) is None
+    store_calibration(model, plain, "ab" * 6)
+    assert handed_on(model) == {}  # those of vectors without statistics say nothing of an adapted model
+    store_calibration(model, by_camera, "ab" * 6, with_statistics=True)
+    assert read_calibration(model) == plain and find_calibration(model, by_camera=True) == by_camera
+    hand_on(handed_on(model), adapted)
+    assert read_calibration(adapted) == by_camera == find_calibration(adapted, by_camera=True)
+    with pytest.raises(ArtefactError, match=r"made without camera statistics, .*adapted uses those of its cameras"):
+        store_calibration(adapted, plain, "ab" * 6)
+    own = calibrate(town(2), 0.01, samples=10)
+    store_calibration(adapted, own, "ab" * 6, with_statistics=True)
+    hand_on(handed_on(adapted), again)  # one more camera
+    assert read_calibration(again) == own and find_calibration(again, by_camera=True) == by_camera
 
 
 def test_damaged_calibrations_and_artefacts(tmp_path):

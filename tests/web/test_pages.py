@@ -299,6 +299,9 @@ def test_a_model_with_camera_statistics_is_told_the_camera(service: Service, mak
         assert "Taken by" in text_of(client.get("/"))
         assert "whose picture it is" in text_of(client.upload(picture(COATS[0]), kind="crop"))
         assert client.upload(picture(COATS[0]), kind="crop", of_camera="lobby").status_code == 200 and asked == ["lobby"]
+        service.looking.cameras = ("gate", "lobby", "*")  # statistics of all cameras together
+        assert '<option value="*" selected>no camera in particular</option>' in client.get("/").text
+        assert client.upload(picture(COATS[0]), kind="crop", of_camera="*").status_code == 200 and asked[-1] == "*"
 
 
 def test_a_gallery_that_goes_away_is_said_and_the_page_goes_on_when_it_is_back(browser: Browser, path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +13,10 @@ import tyro
 from passerby.errors import DataError, UsageError, listing
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from passerby.artefact import Artefact
+    from passerby.embedder import Embedder
     from passerby.embedder.adaptation import Adaptation
     from passerby.embedder.camera_statistics import Estimation
     from passerby.models.norms.statistics import CameraStatistics
@@ -24,17 +28,18 @@ __all__ = ["Options", "run"]
 class Options:
     """Fit a trained model to new cameras, from unlabelled images of each and without training.
 
-    Give one camera with --camera and --images, or many with --manifest, or the cameras of a data set with --data. The statistics
-    of every camera are written into a new artefact, --out, beside those that MODEL has. The table says how many images suffice:
-    the drift between two halves of the images should be small against the shift from the training, and the gain is the share of
-    that shift that the first 1, 2, 5, ... batches already make up.
+    Give one camera with --camera and --images, or many with --manifest, or the cameras of a data set with --data, or those of a
+    gallery with --gallery. The statistics of every camera are written into a new artefact, --out, beside those that MODEL has.
+    The table says how many images suffice: the drift between two halves of the images should be small against the shift from the
+    training, and the gain is the share of that shift that the first 1, 2, 5, ... batches already make up.
 
     It works on a model of `passerby train camera-bn`, and less well on any model with batch norm. Afterwards:
-    passerby embed NEW --camera NAME --images DIR ..., or Embedder(images, camera="NAME").
+    passerby embed NEW --camera NAME --images DIR ..., or Embedder(images, camera="NAME"), and for a gallery
+    passerby gallery re-embed GALLERY --model NEW.
     """
 
     model: Annotated[Path, tyro.conf.Positional]
-    """artefact folder, as training writes it"""
+    """artefact folder, as training writes it; house is the model that comes with passerby"""
     out: Path
     """folder of the new artefact"""
     camera: str = ""
@@ -49,6 +54,10 @@ class Options:
     instance market1501/1"""
     data: Path | None = None
     """folder that holds the data set"""
+    gallery: str = ""
+    """adapt to the cameras of this gallery, by the crops that it keeps: a file that passerby index made, or
+    milvus://host:port/collection. Statistics of all its cameras together are made too: for cameras with fewer than --min-images
+    crops, and for pictures from elsewhere that are searched for"""
     subset: Literal["test", "query", "gallery", "train"] = "test"
     """which images of the data set; test: query and gallery together"""
     camera_agnostic: bool = False
@@ -64,7 +73,7 @@ class Options:
     flip: bool = True
     """let the mirror images count too"""
     min_images: int = 16
-    """a camera with fewer is refused"""
+    """a camera with fewer is refused; one of a gallery gets the statistics of all together"""
     seed: int = 0
     """of the draw, where there are more images than the batches hold"""
     device: str = "auto"
@@ -77,40 +86,57 @@ class Options:
 
 def run(options: Options) -> None:
     """Estimate the statistics of every named camera and write the new artefact."""
+    from contextlib import ExitStack
     from dataclasses import replace
 
-    from passerby.artefact import load, read_artefact, read_cameras, save_artefact
-    from passerby.embedder.adaptation import adapt_to_camera
+    from passerby.artefact import load, named_model, read_artefact, read_cameras, save_artefact
+    from passerby.cli.stored import is_shipped
     from passerby.embedder.camera_statistics import TRAINED_PLAIN, Estimation, camera_wise
-    from passerby.embedder.network import WHOLE_SET
+    from passerby.metrics.calibration_store import hand_on, handed_on
     from passerby.models.norms.statistics import CameraStatistics
 
     how = Estimation(
         options.estimator, options.batches, options.batch_size, options.flip, options.min_images, options.seed
     )  # fmt: skip
-    images = _images(options)
+    if is_shipped(options.out):
+        raise UsageError(f"--out {options.out} is part of the installed package, which stays as it is: name another folder.")
     facts, _ = read_artefact(options.model)
-    older = read_cameras(options.model)
-    _refuse_known(images, older, options)
-    embedder = camera_wise(load(options.model, device=options.device, workers=options.workers))
-    embedder = embedder.with_cameras(None)
-    made = {camera: adapt_to_camera(embedder, camera, paths, how) for camera, paths in images.items() if camera}
-    if options.camera_agnostic:
-        every = sorted({path for paths in images.values() for path in paths})
-        made[WHOLE_SET] = adapt_to_camera(embedder, WHOLE_SET, every, how)
+    older, thresholds = read_cameras(options.model), handed_on(named_model(options.model))
+    with ExitStack() as until:
+        images = _images(options, until)
+        _refuse_known(images, older, options)
+        embedder = camera_wise(load(options.model, device=options.device, workers=options.workers))
+        embedder = embedder.with_cameras(None)
+        few = [name for name, own in images.items() if options.gallery and len(own) < how.min_images]
+        made = _estimated(embedder, images, few, how, whole=options.camera_agnostic or bool(options.gallery))
     kept = {} if older is None else {name: older.of_camera(name) for name in older.cameras if name not in made}
     statistics = CameraStatistics.of(kept | {name: each.statistics for name, each in made.items()})
     rows = {camera["name"]: camera for camera in facts.cameras} | {name: _row(name, each, how) for name, each in made.items()}
-    notes = facts.notes
+    notes = (*facts.notes, *(f"camera {name}: {len(images[name])} crops, statistics of all together stand in" for name in few))
     if facts.model.get("norm", "batch") == "batch":
         notes = tuple(dict.fromkeys([*notes, TRAINED_PLAIN]))
     written = replace(facts, cameras=tuple(rows[name] for name in statistics.cameras), notes=notes)
     save_artefact(options.out, embedder.model, written, statistics=statistics)
+    hand_on(thresholds, options.out)
     _tell(made, written, options)
     if options.json is not None:
         from passerby.files import write_json
 
         write_json(options.json, {"model": str(options.model), "out": str(options.out), "cameras": [rows[name] for name in made]})
+
+
+def _estimated(
+    embedder: Embedder, images: Mapping[str, Sequence[Any]], few: Sequence[str], how: Estimation, *, whole: bool
+) -> dict[str, Adaptation]:
+    """Of each named camera; with `whole` of all together too, which stand in for cameras with too `few` images."""
+    from passerby.embedder.adaptation import adapt_to_camera
+    from passerby.embedder.network import WHOLE_SET
+
+    made = {name: adapt_to_camera(embedder, name, own, how) for name, own in images.items() if name and name not in few}
+    if whole:
+        made[WHOLE_SET] = adapt_to_camera(embedder, WHOLE_SET, _together(images), how)
+        made |= dict.fromkeys(few, made[WHOLE_SET])
+    return made
 
 
 def _row(name: str, each: Adaptation, how: Estimation) -> dict[str, Any]:
@@ -122,7 +148,7 @@ def _row(name: str, each: Adaptation, how: Estimation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _refuse_known(images: dict[str, list[Path]], older: CameraStatistics | None, options: Options) -> None:
+def _refuse_known(images: Mapping[str, Any], older: CameraStatistics | None, options: Options) -> None:
     known = [camera for camera in images if older is not None and camera in older.cameras]
     if known and not options.replace:
         raise UsageError(
@@ -131,27 +157,49 @@ def _refuse_known(images: dict[str, list[Path]], older: CameraStatistics | None,
         )
 
 
-def _images(options: Options) -> dict[str, list[Path]]:
-    """Camera -> its images; "" for images of no named camera."""
+def _images(options: Options, until: ExitStack) -> Mapping[str, Sequence[Any]]:
+    """Camera -> its images; "" for images of no named camera. A gallery stays open until `until` closes it."""
     ways = {
         "--images": bool(options.images), "--manifest": options.manifest is not None,
-        "--data": bool(options.dataset) or options.data is not None,
+        "--data": bool(options.dataset) or options.data is not None, "--gallery": bool(options.gallery),
     }  # fmt: skip
     given = [way for way, used in ways.items() if used]
     if len(given) != 1:
         raise UsageError(
             f"{listing(given) or 'nothing'} says whose images they are: give --camera NAME --images DIR for one camera, "
-            "--manifest FILE for many, or --data DIR for those of a data set."
+            "--manifest FILE for many, --data DIR for those of a data set, or --gallery FILE for those of a gallery."
         )
     if options.camera and not options.images:
         raise UsageError(f"--camera {options.camera} goes with --images; {given[0]} names its cameras itself.")
     if options.images and not options.camera and not options.camera_agnostic:
         raise UsageError("--images without --camera NAME: name the camera, or give --camera-agnostic for images of unknown ones.")
+    if options.gallery:
+        return _of_gallery(options.gallery, until)
     if options.manifest is not None:
         return _of_manifest(options.manifest)
     if options.images:
         return {options.camera: sorted({path for given in options.images for path in _found(given)})}
     return _of_data(options)
+
+
+def _together(images: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+    """Every image once."""
+    from passerby.gallery.thumbnails import Thumbnails
+
+    kept = [own for own in images.values() if isinstance(own, Thumbnails)]
+    if kept:
+        return Thumbnails(kept[0].gallery, [id for own in kept for id in own.ids])
+    return sorted({path for own in images.values() for path in own})
+
+
+def _of_gallery(where: str, until: ExitStack) -> Mapping[str, Sequence[Any]]:
+    from passerby.gallery import Gallery
+    from passerby.gallery.thumbnails import thumbnails_by_camera
+
+    found = thumbnails_by_camera(until.enter_context(Gallery.open(where, read_only=True)))
+    if not found:
+        raise DataError(f"{where} holds no crop yet: passerby index FILM brings some.")
+    return found
 
 
 def _found(given: Path) -> list[Path]:
@@ -235,3 +283,6 @@ def _tell(made: dict[str, Adaptation], facts: Artefact, options: Options) -> Non
     for note in facts.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     console.print(f"artefact: {options.out} ({len(facts.cameras)} cameras)", soft_wrap=True, highlight=False)
+    if options.gallery:
+        told = f"now: passerby gallery re-embed {options.gallery} --model {options.out}"
+        console.print(told, soft_wrap=True, highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "run"]
 
-_OF_MODELS = ("dataset", "data", "split", "device", "batch_size", "workers")
+_OF_MODELS = ("dataset", "data", "split", "camera_statistics", "device", "batch_size", "workers")
 _SHOWN_RATES = (0.1, 0.01, 0.001, 0.0001)
 
 
@@ -54,6 +55,11 @@ class Options:
     """with an artefact: folder that holds the data set (default: PASSERBY_DATA)"""
     split: Literal["test", "train", "val"] = "test"
     """with an artefact: whose images; test is query and gallery. People that the model was trained on make it look too good"""
+    camera_statistics: Literal["auto", "own", "pooled", "train", "whole-set", "none"] = "auto"
+    """with an artefact: statistics for camera-wise batch norm. auto: those of the model; own: of query images for the query, of
+    gallery images for the gallery; pooled: of both together; train: of the training images; whole-set: of all images whatever
+    their camera; none: a model trained by camera without any. What is found with own to whole-set is kept for the models that
+    passerby adapt makes of this one"""
     device: str = "auto"
     """with an artefact: auto, cpu, cuda, cuda:1 ..."""
     batch_size: int = 64
@@ -70,6 +76,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Calibrate on what the options name."""
+    from passerby.artefact import read_description
     from passerby.metrics.calibration import calibrate, drift
     from passerby.metrics.calibration_store import check_maker, to_dict
 
@@ -85,18 +92,24 @@ def run(options: Options) -> None:
     check_present(options.inputs)
     is_artefact = is_model(options.inputs[0])
     _check_flags(options, is_artefact)
+    artefact = options.inputs[0] if is_artefact else options.store
     there = _of_files(options.other) if options.other else None
     images = _of_model(options) if is_artefact else _of_files(options.inputs)
-    made_by = str(images.meta.get("artefact", ""))
+    made_by, with_statistics = str(images.meta.get("artefact", "")), bool(images.meta.get("camera_statistics"))
     if options.store is not None and is_model(options.store) and not options.store.is_dir():
         raise UsageError(f"--store {options.store} is an exported file: calibrate it itself, passerby calibrate FILE --data DIR.")
-    if options.store is not None:
-        check_maker(options.store, made_by)
-        if form := rounded_form(images.meta):
-            raise UsageError(
-                f"the vectors were made by {form}: their thresholds are not those of {options.store}. Calibrate the exported "
-                "file itself: passerby calibrate FILE --data DIR."
-            )
+    if artefact is not None and (artefact.is_dir() or options.store is not None):
+        check_maker(artefact, made_by, with_statistics=with_statistics)
+    if options.store is not None and (form := rounded_form(images.meta)):
+        raise UsageError(
+            f"the vectors were made by {form}: their thresholds are not those of {options.store}. Calibrate the exported "
+            "file itself: passerby calibrate FILE --data DIR."
+        )
+    if there is not None and bool(there.meta.get("camera_statistics")) != with_statistics:
+        raise EmbeddingsError(
+            "of the other town and these images one was embedded with camera statistics and one without: thresholds of the one "
+            "mean nothing for the other."
+        )
     if there is not None and rounded_form(there.meta) != rounded_form(images.meta):
         raise EmbeddingsError(
             f"the other town was embedded by {rounded_form(there.meta) or 'the network itself'}, these images by "
@@ -114,12 +127,13 @@ def run(options: Options) -> None:
         moved = drift(found, there, samples=options.bootstrap, seed=options.seed)
         _print_drift(found, moved)
         report["drift"] = {**asdict(moved), "far_interval": list(moved.far_interval)}
-    artefact = options.inputs[0] if is_artefact else options.store
     if artefact is not None:
         from passerby.export.thresholds import store_thresholds
 
-        kept = store_thresholds(artefact, found, made_by)
-        Console().print(f"kept in {kept}: passerby match uses it", highlight=False, soft_wrap=True)
+        kept = store_thresholds(artefact, found, made_by, with_statistics=with_statistics)
+        later = with_statistics and artefact.is_dir() and not read_description(artefact).cameras
+        who = "passerby adapt hands it to the models that it makes of this one" if later else "passerby match uses it"
+        Console().print(f"kept in {kept}: {who}", highlight=False, soft_wrap=True)
     if options.json is not None:
         write_json(options.json, report)
 
@@ -147,7 +161,19 @@ def _of_files(inputs: tuple[Path, ...]) -> Embeddings:
         raise UsageError(f"{len(inputs)} inputs: give one file or folder, or a query and a gallery file.")
     sets = read_sets(inputs)
     check_one_model(sets.query, sets.gallery)  # what the parts say differently, their union does not say
-    return Embeddings.concatenate([sets.query, sets.gallery])
+    return _joined([sets.query, sets.gallery])
+
+
+def _joined(parts: Sequence[Embeddings]) -> Embeddings:
+    """Query and gallery as one set, which still says that camera statistics made it where each part has its own."""
+    said = [part.meta.get("camera_statistics") for part in parts if len(part)]
+    if len({bool(each) for each in said}) > 1:
+        raise EmbeddingsError("query and gallery were embedded differently, one with camera statistics and one without.")
+    together = Embeddings.concatenate(parts)
+    if not any(said):
+        return together
+    meta = {"camera_statistics": said[0], **together.meta}
+    return Embeddings(together.vectors, together.pids, together.camids, together.names, meta)
 
 
 def _of_model(options: Options) -> Embeddings:
@@ -155,21 +181,29 @@ def _of_model(options: Options) -> Embeddings:
     from passerby.artefact import load
     from passerby.datasets.registry import data_folder
     from passerby.embedder import Numbering, embed
-    from passerby.records import Split
+    from passerby.embedder.camera_statistics import SOURCES, embedders_for
 
     name = options.dataset or datasets.detect(data_folder(options.data))
     data = datasets.read(name, options.data)
-    chosen = {"train": data.train, "val": data.val, "test": Split((*data.query, *data.gallery))}[options.split]
-    embedder = load(options.inputs[0], device=options.device, batch_size=options.batch_size, workers=options.workers)
+    test = {"query": data.query, "gallery": data.gallery}
+    splits = test if options.split == "test" else {"gallery": data.train if options.split == "train" else data.val}
+    embedder = load(
+        options.inputs[0], device=options.device, batch_size=options.batch_size, workers=options.workers,
+        without_statistics=options.camera_statistics == "none",
+    )  # fmt: skip
+    embedders = embedders_for(embedder, splits, options.camera_statistics, train=data.train)
     notes = [*data.notes]
     known = set(_classes(options.inputs[0]))
-    people = {(record.domain, record.pid) for record in chosen if record.pid > 0}
+    if options.camera_statistics in SOURCES:
+        notes.append(f"with camera statistics of {SOURCES[options.camera_statistics]}")
+    people = {(record.domain, record.pid) for split in splits.values() for record in split if record.pid > 0}
     if people & known:
         notes.append(f"{len(people & known)} of {len(people)} people were trained on: the threshold is too high for others")
-    numbering = Numbering.of(chosen)
+    numbering = Numbering.of(*splits.values())
     if len(numbering.domains) > 1:
         notes.append(f"people of {len(numbering.domains)} places stand together: two of different places are easily told apart")
-    return embed(embedder, chosen, numbering=numbering, meta={"data": data.name, "notes": notes})
+    meta = {"data": data.name, "notes": notes}
+    return _joined([embed(embedders[name], split, numbering=numbering, meta=meta) for name, split in splits.items()])
 
 
 def _classes(artefact: Path) -> tuple[tuple[str, int], ...]:

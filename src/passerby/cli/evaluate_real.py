@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "imagenet_start", "run"]
 
 _HISTOGRAM, _GREY, _IMAGENET = "colour histogram", "colour histogram, grey world", "ImageNet MobileNetV2"
-_HOUSE = "house model"
+_HOUSE, _ADAPTED = "house model", ", adapted"
 _FEW_PEOPLE = 10
 
 
@@ -46,6 +46,8 @@ class Options:
     """folder with the videos and their ground truth"""
     model: tuple[Path, ...] = ()
     """artefact folders (default: the model that comes with passerby)"""
+    adapted: bool = False
+    """each model once more with the statistics of each video, from its own unlabelled crops, as passerby adapt makes them"""
     gap: int = 20
     """frames left out in the middle of each track"""
     every: int = 1
@@ -115,8 +117,12 @@ def _halves(options: Options, work: Path) -> ReidData:
 def _thresholds(options: Options) -> dict[str, Calibration]:
     """The thresholds of each model that has some, by its name in the table."""
     from passerby.export.thresholds import find_thresholds
+    from passerby.metrics.calibration_store import find_calibration
 
-    return {name: found for name, path in _models(options).items() if (found := find_thresholds(path)) is not None}
+    found = {name: find_thresholds(path) for name, path in _models(options).items()}
+    if options.adapted:
+        found |= {name + _ADAPTED: find_calibration(path, by_camera=True) for name, path in _models(options).items()}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def _models(options: Options) -> dict[str, Path]:
@@ -147,7 +153,29 @@ def _rivals(options: Options) -> tuple[dict[str, Callable[[Split], Embeddings]],
     for name, path in _models(options).items():
         embedder = load(path, device=options.device)
         found[name], identities[name] = by(embedder), str(embedder.facts.get("artefact", ""))
+        if options.adapted:
+            found[name + _ADAPTED], identities[name + _ADAPTED] = _by_video(embedder), identities[name]
     return found, identities
+
+
+def _by_video(embedder: Embedder) -> Callable[[Split], Embeddings]:
+    """Embeds with the statistics of each video, whose halves stand for cameras and have one camera."""
+    from passerby.embedder import Numbering, embed
+    from passerby.embedder.camera_statistics import camera_wise, estimate_cameras
+    from passerby.embedder.splits import camera_name
+    from passerby.models.norms.statistics import CameraStatistics
+
+    ready = camera_wise(embedder).with_cameras(None)
+
+    def embedded(split: Split) -> Embeddings:
+        images: dict[str, set[Path]] = {}
+        for record in split:
+            images.setdefault(record.domain, set()).add(record.path)
+        made = estimate_cameras(ready, {video: sorted(images[video]) for video in sorted(images)})
+        halves = {camera_name(camera): made.statistics.of_camera(camera[0]) for camera in sorted(split.cameras)}
+        return embed(ready.with_cameras(CameraStatistics.of(halves)), split, numbering=Numbering.of(split))
+
+    return embedded
 
 
 def imagenet_start(device: str) -> Embedder:
@@ -223,7 +251,8 @@ def _show(
     console.print(table)
     models = [name for name in found if name not in (_HISTOGRAM, _GREY, _IMAGENET)]
     for name in models:
-        for rival in (other for other in found if other not in models):
+        plain = [name.removesuffix(_ADAPTED)] if name.endswith(_ADAPTED) else []
+        for rival in [*(other for other in found if other not in models), *plain]:
             apart = compare(found[rival].scores, found[name].scores, samples=options.samples, seed=options.seed)
             report[name].setdefault("against", {})[rival] = {key: asdict(apart[key]) for key in ("map", "rank1")}
             said = "; ".join(

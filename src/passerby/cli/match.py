@@ -29,7 +29,8 @@ class Options:
     """artefact folder or exported file with a calibration; house-int8 is the quick form of the house model, which comes with
     passerby and is the default"""
     cameras: tuple[str, ...] = ()
-    """for a model with camera statistics: the camera of each image, or one for both"""
+    """for a model with camera statistics: the camera of each image, or one for both (default: no camera in particular, if the
+    model has statistics of all together)"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     json: Path | None = None
@@ -52,6 +53,7 @@ def run(options: Options) -> None:
     model = named_model(options.model)
     calibration = read_thresholds(model)
     embedder = load(model, device=options.device)
+    embedder = embedder if options.cameras else embedder.for_any_camera()
     camera = options.cameras if len(options.cameras) == 2 else options.cameras[0] if options.cameras else None
     one, other = embedder(options.images, camera).astype(float)
     similarity = float(one @ other / ((one @ one) * (other @ other)) ** 0.5)

@@ -63,7 +63,8 @@ class Options:
     approximate: bool = False
     """use the index that `passerby gallery accelerate` built; a few hits may be missed"""
     query_camera: str = ""
-    """for a model with camera statistics: the camera of the images"""
+    """for a model with camera statistics: the camera of the images (default: no camera in particular, if the model has statistics
+    of all together)"""
     out: Path | None = Path("search.png")
     """picture of the hits to write; None writes none"""
     device: str = "auto"
@@ -154,6 +155,8 @@ def _embedded(options: Options, gallery: Gallery) -> tuple[np.ndarray, list[Imag
     shown = [read_image(path) for path in options.images]
     embedder = artefact.load(options.model, device=options.device, precision=options.precision)
     check_model(gallery, Model.of(embedder))
+    if not options.query_camera:
+        embedder = embedder.for_any_camera()
     return embedder(shown, options.query_camera or None), shown[:4]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from passerby.embedder.camera_statistics import Estimation, observe
 from passerby.embedder.network import Embedder
+from passerby.embedder.pictures import ImageLike
 from passerby.errors import DataError
 from passerby.models.norms.replacing import camera_norms
 from passerby.models.norms.statistics import LayerStatistics, Observations, drift
@@ -39,7 +39,7 @@ class Adaptation:
     gain: tuple[tuple[int, int, float], ...]
 
 
-def adapt_to_camera(embedder: Embedder, camera: str, images: Sequence[Path], how: Estimation) -> Adaptation:
+def adapt_to_camera(embedder: Embedder, camera: str, images: Sequence[ImageLike], how: Estimation) -> Adaptation:
     """Estimate the statistics of one camera from its images.
 
     Args:
@@ -75,12 +75,14 @@ def _of_training(embedder: Embedder) -> LayerStatistics:
     return {name: (norm.running_mean, norm.running_var) for name, norm in norms}  # pyright: ignore[reportReturnType]
 
 
-def _passes(seen: Observations, batches: Sequence[Sequence[Path]]) -> int:
+def _passes(seen: Observations, batches: Sequence[Sequence[ImageLike]]) -> int:
     """Forward passes a batch: mirror images and further scales make several."""
     return len(seen) // len(batches)
 
 
-def _between_halves(embedder: Embedder, batches: Sequence[Sequence[Path]], seen: Observations, how: Estimation) -> float | None:
+def _between_halves(
+    embedder: Embedder, batches: Sequence[Sequence[ImageLike]], seen: Observations, how: Estimation
+) -> float | None:
     if len(batches) > 1:
         middle = len(batches) // 2 * _passes(seen, batches)
         halves = [seen.part(slice(0, middle)), seen.part(slice(middle, None))]
@@ -92,7 +94,7 @@ def _between_halves(embedder: Embedder, batches: Sequence[Sequence[Path]], seen:
     return drift(*(half.estimate(how.estimator) for half in halves))
 
 
-def _gain(batches: Sequence[Sequence[Path]], seen: Observations, found: LayerStatistics, shift: float, how: Estimation):
+def _gain(batches: Sequence[Sequence[ImageLike]], seen: Observations, found: LayerStatistics, shift: float, how: Estimation):
     for count in sorted({*(count for count in CURVE if count < len(batches)), len(batches)}):
         part = seen.part(slice(0, count * _passes(seen, batches))).estimate(how.estimator)
         share = 1 - drift(part, found) / shift if shift else 1.0

@@ -15,11 +15,12 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from passerby.embedder.network import WHOLE_SET, Embedder
+from passerby.embedder.pictures import ImageLike
 from passerby.embedder.splits import camera_name
 from passerby.errors import DataError, UsageError, listing, nearest
 from passerby.models.norms.camera import observed
@@ -40,6 +41,8 @@ __all__ = [
     "observe",
     "with_data_statistics",
 ]
+
+T = TypeVar("T")
 
 SOURCES = {
     "own": "each split's own images: query images from query images, gallery images from gallery images (published)",
@@ -90,7 +93,7 @@ class Estimation:
             if getattr(self, name) < least:
                 raise UsageError(f"{name} of camera statistics is {getattr(self, name)}: {least} is the least.")
 
-    def drawn(self, images: Sequence[Path]) -> list[list[Path]]:
+    def drawn(self, images: Sequence[T]) -> list[list[T]]:
         """The batches of one camera's images."""
         order = np.random.default_rng(self.seed).permutation(len(images))[: self.batches * self.batch_size]
         chosen = [images[i] for i in order]
@@ -140,11 +143,11 @@ def images_by_camera(*splits: Split) -> dict[str, list[Path]]:
 
 def observe(
     embedder: Embedder,
-    batches: Sequence[Sequence[Path]],
+    batches: Sequence[Sequence[ImageLike]],
     flip: bool = True,
     *,
     given: CameraStatistics | None = None,
-    camera_of: Mapping[Path, str] | None = None,
+    camera_of: Mapping[Any, str] | None = None,
 ) -> Observations:
     """What the norms see in batches of one camera.
 

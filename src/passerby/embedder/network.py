@@ -141,6 +141,12 @@ class Embedder:
         other._settle_cameras()
         return other
 
+    def for_any_camera(self) -> Embedder:
+        """For pictures of no camera in particular: with the statistics of the whole set, where there are some."""
+        if self.cameras is None or WHOLE_SET not in self.cameras.cameras:
+            return self
+        return self.with_cameras(self.cameras, camera_agnostic=True)
+
     def _settle_cameras(self) -> None:
         if self.cameras is not None:
             norms = camera_norms(self.model)

@@ -1,10 +1,16 @@
-"""A calibration beside the weights it belongs to: in the `passerby.json` of an artefact, under "calibration"."""
+"""A calibration beside the weights it belongs to: in the `passerby.json` of an artefact, under "calibration".
+
+Vectors with camera statistics are others than those without. What was found for a model with the statistics of some data set's
+cameras stands under "calibration_by_camera" until `passerby adapt` makes a model with statistics of its own, whose calibration
+it becomes.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -14,10 +20,10 @@ from passerby.files import write_json
 from passerby.metrics.calibration import Calibration, CameraThreshold
 from passerby.metrics.intervals import Interval
 
-__all__ = ["check_maker", "find_calibration", "read_calibration", "store_calibration"]
+__all__ = ["check_maker", "find_calibration", "hand_on", "handed_on", "read_calibration", "store_calibration"]
 
 _FILE = "passerby.json"
-_KEY = "calibration"
+_KEY, _BY_CAMERA = "calibration", "calibration_by_camera"
 
 
 def to_dict(calibration: Calibration) -> dict[str, Any]:
@@ -74,29 +80,55 @@ def _described(folder: Path) -> dict[str, Any]:
     return content
 
 
-def store_calibration(folder: str | os.PathLike[str], calibration: Calibration, made_by: str) -> None:
+def store_calibration(
+    folder: str | os.PathLike[str], calibration: Calibration, made_by: str, *, with_statistics: bool = False
+) -> None:
     """Write a calibration into an artefact, in place of an older one; the file is whole before and after.
+
+    That of vectors with camera statistics, for an artefact that has none, is kept for the models that are adapted from it.
 
     Args:
         folder: the artefact.
         calibration: what was found.
         made_by: the artefact that made the vectors, as ``meta["artefact"]`` of embeddings names it.
+        with_statistics: the vectors were made with camera statistics, as ``meta["camera_statistics"]`` says.
 
     Raises:
-        ArtefactError: no artefact, or another one than that which made the vectors.
+        ArtefactError: no artefact, or another one than that which made the vectors; or vectors without camera statistics, and an
+            artefact that has some.
     """
-    write_json(Path(folder) / _FILE, {**check_maker(folder, made_by), _KEY: to_dict(calibration)})
+    content = check_maker(folder, made_by, with_statistics=with_statistics)
+    key = _KEY if _has_statistics(content) == with_statistics else _BY_CAMERA
+    write_json(Path(folder) / _FILE, {**content, key: to_dict(calibration)})
 
 
-def check_maker(folder: str | os.PathLike[str], made_by: str) -> dict[str, Any]:
+def handed_on(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What of an artefact's calibrations holds for a model that is adapted from it, for `hand_on`."""
+    content = _described(Path(folder))
+    kept = {_BY_CAMERA: content[_BY_CAMERA]} if _BY_CAMERA in content else {}
+    own = _KEY if _has_statistics(content) else _BY_CAMERA
+    return {**kept, _KEY: content[own]} if own in content else kept
+
+
+def hand_on(kept: Mapping[str, Any], folder: str | os.PathLike[str]) -> None:
+    """Write what `handed_on` gave into an adapted artefact."""
+    if kept:
+        write_json(Path(folder) / _FILE, {**_described(Path(folder)), **kept})
+
+
+def _has_statistics(content: Mapping[str, Any]) -> bool:
+    return bool(content.get("cameras_sha256"))
+
+
+def check_maker(folder: str | os.PathLike[str], made_by: str, *, with_statistics: bool = False) -> dict[str, Any]:
     """What an artefact says of itself, where it made the vectors.
 
     Args:
         folder: the artefact.
-        made_by: as in `store_calibration`.
+        made_by, with_statistics: as in `store_calibration`.
 
     Raises:
-        ArtefactError: no artefact, or another one than that which made the vectors.
+        ArtefactError: see `store_calibration`.
     """
     content = _described(Path(folder))
     own = content["weights_sha256"][:12]
@@ -105,18 +137,24 @@ def check_maker(folder: str | os.PathLike[str], made_by: str) -> dict[str, Any]:
         raise ArtefactError(
             f"the vectors were made by {who}, {folder} is {own}: thresholds of one model mean nothing for another."
         )
+    if _has_statistics(content) and not with_statistics:
+        raise ArtefactError(
+            f"the vectors were made without camera statistics, {folder} uses those of its cameras: their thresholds are not its "
+            "own. Embed with this artefact, or store them in the one that it was adapted from."
+        )
     return content
 
 
-def find_calibration(folder: str | os.PathLike[str]) -> Calibration | None:
-    """The calibration of an artefact; None where it has none, and for an exported file.
+def find_calibration(folder: str | os.PathLike[str], *, by_camera: bool = False) -> Calibration | None:
+    """The calibration of an artefact, or with `by_camera` that of models adapted from it; None where it has none.
 
     Raises:
         ArtefactError: one that is damaged.
     """
-    if not (Path(folder) / _FILE).is_file() or _KEY not in _described(Path(folder)):
+    key = _BY_CAMERA if by_camera else _KEY
+    if not (Path(folder) / _FILE).is_file() or key not in (content := _described(Path(folder))):
         return None
-    return read_calibration(folder)
+    return from_dict(content[key])
 
 
 def read_calibration(folder: str | os.PathLike[str]) -> Calibration:
