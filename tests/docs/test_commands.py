@@ -53,7 +53,7 @@ PAGES = {
             "lobby.mp4 --start": "lobby.mp4 --sides 416 --start",
             "plot ranking": "plot ranking --dpi 40",
         },
-        {"passerby evaluate real --data DIR": "films of real people; tests/cli/test_evaluate_real.py"},
+        {"passerby evaluate real --data DIR --adapted": "films of real people; tests/cli/test_evaluate_real.py"},
     ),
     "docs/conventions.md": Page(
         {"FILE.npz": "both", "ARTEFACT": "run/artefact", "GRID": "grid"},
@@ -74,7 +74,7 @@ PAGES = {
         {"film.mp4": "film", "crop.jpg": "crop", **CROPS, "street-house": "street"},
         {"--preset house-small": f"--preset house-small {ALL}", "--cameras 1 4 --seconds 20": "--cameras 1 4 --seconds 0.2"},
         {
-            "passerby evaluate real --data DIR": "films of real people; tests/cli/test_evaluate_real.py",
+            "passerby evaluate real --data DIR --adapted": "films of real people; tests/cli/test_evaluate_real.py",
             "passerby index vtest.avi": "a film of real people",
             "passerby street render --population house --out street-house --renderer numba": FIXED,
             "passerby street render --benchmark M --out street-v1": FIXED,
@@ -131,7 +131,7 @@ PAGES = {
     "docs/recipes/camera_bn.md": Page(
         {
             **MODEL, "lobby": "crops", "gate": "crops", "cameras.csv": "cameras_csv", "today": "crops", "DIR": "people",
-            "HOME": "crowd", "AWAY": "crowd",
+            "HOME": "crowd", "AWAY": "crowd", "people.gallery": "gallery",
         },
         {
             "passerby adapt": "passerby adapt --min-images 2",
