@@ -1,7 +1,7 @@
 """OG-Net on the rendered street: colours and shape apart and together, beside a 2-D network, also at headings never seen.
 
-    python benchmarks/ognet_street.py run --work WORK [--town campus] [--sets all any front] [--seeds 0 1 2]
-    python benchmarks/ognet_street.py table --work WORK
+    python benchmarks/ognet_street.py run --work WORK --out ROWS [--town campus] [--sets all any front] [--seeds 0 1 2]
+    python benchmarks/ognet_street.py table --out ROWS
 
 A town is rendered once, with the true clouds of its crops. A row is one network trained on one set with one seed:
 
@@ -25,8 +25,9 @@ half of them; 2-D 64x32 has the cloud's grid. True clouds carry more than any im
 come first, and metres. `rgb` leaves out the depth alone: x and y stay metres, and the person's points first. The 2-D network's
 average is over the steps (a moving average of some 200), because its recipe's own hardly leaves the weights of the 80th per cent.
 
-`run` goes on where it stopped: a row in WORK/rows.jsonl is not made again, and a run that was stopped is resumed. Rows of other
-sizes (--ids, --views, --steps ...) are other rows: each has the sizes in its name, and `table` shows each set of sizes by itself.
+`run` goes on where it stopped: a row in ROWS is not made again, and a run that was stopped is resumed. A row holds the precision
+of each query, for the differences. Rows of other sizes (--ids, --views, --steps ...) are other rows: each has the sizes in its
+name, and `table` shows each set of sizes by itself.
 
 Cost, in CPU time of one core beside other work: a step of 16 clouds of 1,024 points 0.7 s (1.2 s with --init-points 204), of 2-D
 0.6 s and of 2-D 64x32 0.25 s; the 3,600 test crops 150 s as clouds, as much again lifted, 90 and 40 s as images. With the sizes
@@ -201,8 +202,8 @@ def precisions(query: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, floa
     return np.where(found.counted, found.ap, np.nan), found.rank(1)
 
 
-def measured(artefact: Path, data: ReidData, lifted: ReidData | None, turns: dict[str, float], device: str) -> tuple[Row, dict]:
-    """Numbers for the row, and precisions by query for the differences."""
+def measured(artefact: Path, data: ReidData, lifted: ReidData | None, turns: dict[str, float], device: str) -> Row:
+    """Numbers for the row, and the person and precisions of each query for the differences; None where a query does not count."""
     embedder = load(artefact, device=device)
     query, gallery = embedded(embedder, data)
     ap, rank1 = precisions(query, gallery)
@@ -216,18 +217,20 @@ def measured(artefact: Path, data: ReidData, lifted: ReidData | None, turns: dic
         columns["true_of_lifted_map"][searched] = precisions(query[searched], gallery[found])[0]
         columns["lifted_map"][searched] = precisions(*embedded(embedder, lifted))[0]
     means = {key: float(np.nanmean(column)) for key, column in columns.items()}
-    return {**means, "rank1": rank1, "queries": len(ap), "never_queries": int(never.sum())}, {
-        "names": np.array(names), "pids": data.query.pids, **columns
+    by_query = {key: [None if np.isnan(each) else round(float(each), 4) for each in column] for key, column in columns.items()}
+    return {
+        **means, "rank1": rank1, "queries": len(ap), "never_queries": int(never.sum()),
+        "by_query": {"pids": [record.pid for record in data.query], **by_query},
     }  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> None:
     """Make the rows that are missing."""
     town = rendered(options)
-    turns, rows, sizes = turn_of(town), options.work / "rows.jsonl", {key: getattr(options, key) for key in SIZES}
+    turns, sizes = turn_of(town), {key: getattr(options, key) for key in SIZES}
     points, images = read("street-3d", town), read("street", town)
     lifted = None if options.no_lift else with_lifted(points, lifted_of(town, options))
-    done = {key_of(row) for row in rows_of(rows)}
+    done = {key_of(row) for row in rows_of(options.out)}
     for seed in options.seeds:
         for which in options.sets:
             for method in options.methods or SETS[which]:
@@ -244,22 +247,15 @@ def run(options: argparse.Namespace) -> None:
                 row = {**key, "epochs": epochs, **counts(train, turns), "train_s": seconds, "resumed": resumed}
                 row["train_cpu_s"] = None if resumed else time.process_time() - cpu  # of the last process only
                 cpu = time.process_time()
-                values, columns = measured(artefact, data, None if method in IMAGES else lifted, turns, options.device)
-                row |= values | {"test_cpu_s": time.process_time() - cpu}
-                with replacing(scores_of(options.work, row)) as temporary:
-                    np.savez_compressed(temporary, **columns)
-                add_row(rows, row)
-                print(json.dumps(row), flush=True)
+                row |= measured(artefact, data, None if method in IMAGES else lifted, turns, options.device)
+                row["test_cpu_s"] = time.process_time() - cpu
+                add_row(options.out, row)
+                print(json.dumps({name: value for name, value in row.items() if name != "by_query"}), flush=True)
 
 
 def key_of(row: Row) -> tuple[Any, ...]:
     """What makes a row another one; None for what rows of earlier forms of this file do not say."""
     return tuple(row.get(name) for name in ("method", "set", "seed", *SIZES))
-
-
-def scores_of(work: Path, row: Row) -> Path:
-    """Where the precisions of a row's queries are."""
-    return work / "scores" / f"{row['method'].replace(' ', '-')}-{row['set']}-{row['seed']}-{name_of(row, *SIZES)}.npz"
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------------
@@ -274,12 +270,12 @@ COLUMNS = {
 
 def table(options: argparse.Namespace) -> None:
     """Mean and deviation over seeds, per cent, and differences with intervals; each set of sizes by itself."""
-    rows = [row for row in rows_of(options.work / "rows.jsonl") if None not in key_of(row)]
+    rows = [row for row in rows_of(options.out) if None not in key_of(row)]
     for sizes in dict.fromkeys(key_of(row)[3:] for row in rows):
         mine = [row for row in rows if key_of(row)[3:] == sizes]
         print(f"\n{', '.join(f'{name} {value}' for name, value in zip(SIZES, sizes, strict=True))}\n")
         print_means(mine)
-        print_differences(mine, options)
+        print_differences(mine)
         print_notes(mine)
 
 
@@ -304,16 +300,16 @@ def _mean(values: Sequence[float]) -> str:
     return f"{np.mean(values):.1f}{deviation}" if values else ""
 
 
-def print_differences(rows: Sequence[Row], options: argparse.Namespace) -> None:
+def print_differences(rows: Sequence[Row]) -> None:
     """What the table is read for, as differences of precisions of the same queries."""
     by_query: dict[tuple[str, str, str], dict[int, np.ndarray]] = {}
     pids = np.zeros(0, np.int64)
     for row in rows:
-        with np.load(scores_of(options.work, row)) as content:
-            pids = content["pids"]
-            for key in COLUMNS:
-                if key in content:
-                    by_query.setdefault((row["set"], row["method"], key), {})[row["seed"]] = content[key]
+        content = row["by_query"]
+        pids = np.array(content["pids"])
+        for key in COLUMNS:
+            if key in content:
+                by_query.setdefault((row["set"], row["method"], key), {})[row["seed"]] = np.array(content[key], np.float64)
 
     def less(one: tuple[str, str, str], other: tuple[str, str, str]) -> dict[int, np.ndarray]:
         a, b = by_query.get(one, {}), by_query.get(other, {})
@@ -377,7 +373,8 @@ def main() -> None:
     """Read the words and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--work", type=Path, required=True, help="folder for the town, the runs and rows.jsonl")
+    parser.add_argument("--out", type=Path, required=True, help="JSONL file of rows")
+    parser.add_argument("--work", type=Path, help="folder for the town and the runs (needed to run)")
     parser.add_argument("--town", default="campus")
     parser.add_argument("--ids", type=int, default=60, help="people to train on")
     parser.add_argument("--test-ids", type=int, default=150, help="people to test on, which costs forward passes only")
@@ -395,6 +392,8 @@ def main() -> None:
     parser.add_argument("--no-lift", action="store_true", help="leave the lifted test crops out")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    if options.what == "run" and options.work is None:
+        parser.error("run needs --work, a folder for the town and the runs")
     (run if options.what == "run" else table)(options)
 
 
