@@ -207,7 +207,8 @@ class Config:
     seed: int = 0
     """of the start weights, the order of the images, the augmentation and the shares"""
     evaluate_every: int = 10
-    """epochs between two evaluations on the target's query and gallery, for the log only; 0: at the end only"""
+    """epochs between two evaluations on the target's query and gallery, for the log only; 0: at the end only. A folder of crops
+    has none, and only label-free numbers are logged"""
     keep: Literal["best", "last"] = "best"
     """which epoch becomes the artefact. best: the latest whose label-free estimate is not clearly below the best before it, not
     counting the first epoch, nor those before the last one without neighbours; last: the last one, whatever is estimated"""
@@ -648,7 +649,8 @@ class _Run:
             if epoch == 0 and here.first:
                 write_settings(self.dir, data, config, labels)
                 if unlabelled is not None:
-                    print(f"target: {len(unlabelled)} images, {len(unlabelled.cameras)} cameras", file=sys.stderr)
+                    alone = "" if retrieval else "; no query and gallery, so that only label-free numbers are logged"
+                    print(f"target: {len(unlabelled)} images, {len(unlabelled.cameras)} cameras{alone}", file=sys.stderr)
                 if too_short := never_acts(config):
                     print(too_short, file=sys.stderr)
 
