@@ -6,7 +6,8 @@
 
 Cross-camera search among the 140 test people of each town that no population has (`street.populations.HELD_OUT`); 95 %
 intervals over people. Each model stands there a second time, adapted: with the statistics of the town's cameras, from unlabelled
-crops of its 140 training people, who are nobody that is searched for. `own crops` takes them of the crops that are searched.
+crops of its 140 training people, who are nobody that is searched for. `own crops` takes them of the crops that are searched, and
+`queries of no camera` those of all training crops together for the queries.
 Then the models' thresholds in each town: false accepts and rejects with, as stated, those of the calibration.
 Real people: `passerby evaluate real --adapted`.
 """
@@ -51,6 +52,10 @@ def main() -> None:
             for source, words in SOURCES.items():
                 by = embedders_for(network, {"query": data.query, "gallery": data.gallery}, source, train=data.train)
                 query, gallery = (embed(by[key], getattr(data, key)) for key in ("query", "gallery"))
+                if source == "train" and stored is not None:
+                    together = embedders_for(network, {"": data.train}, "whole-set")[""]
+                    anywhere = embed(together, data.query), gallery, find_calibration(stored, by_camera=True)
+                    tell(f"{name}{words}, queries of no camera", *anywhere)
                 thresholds = None if stored is None else find_calibration(stored, by_camera=source != "none")
                 tell(name + words, query, gallery, thresholds)
 

@@ -118,7 +118,12 @@ def provenance(data: ReidData) -> dict[str, Any]:
 
 
 def save_artefact(
-    path: str | os.PathLike[str], model: nn.Module, facts: Artefact, *, statistics: CameraStatistics | None = None
+    path: str | os.PathLike[str],
+    model: nn.Module,
+    facts: Artefact,
+    *,
+    statistics: CameraStatistics | None = None,
+    further: Mapping[str, Any] | None = None,
 ) -> Artefact:
     """Write an artefact folder, whole or not at all; an older artefact at `path` is replaced.
 
@@ -127,6 +132,7 @@ def save_artefact(
         model: the bare network, as `build_model` makes it without classes: `ReidModel.without_classifier`.
         facts: the description; hashes are filled in here.
         statistics: of the cameras that `facts` names, in that order.
+        further: entries of the description that are no facts of the network, such as a calibration.
 
     Returns:
         The description as written.
@@ -146,7 +152,7 @@ def save_artefact(
             statistics.save(temporary / CAMERAS_FILE)
             written = replace(written, cameras_sha256=_sha256(temporary / CAMERAS_FILE))
         try:
-            write_json(temporary / DESCRIPTION_FILE, to_dict(written))
+            write_json(temporary / DESCRIPTION_FILE, {**to_dict(written), **(further or {})})
         except (TypeError, ValueError) as error:
             raise ArtefactError(f"the description of {target.name} cannot be written as JSON: {error}.") from error
         temporary.chmod(0o755)

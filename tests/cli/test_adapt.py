@@ -255,6 +255,7 @@ def test_a_gallery_is_adapted_to_its_own_cameras_and_searched(place: Path, town:
     assert run("adapt", model, "--gallery", people, "--out", tmp_path / "here") == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "camera attic: 3 crops, statistics of all together stand in" in told
+    assert "thresholds: same from" in told and "as found for 6 people elsewhere" in told
     assert f"now: passerby gallery re-embed {people} --model {tmp_path / 'here'}" in told
     cameras = read_cameras(tmp_path / "here")
     assert sorted(cameras.cameras) == ["*", "attic", "gate", "lobby"]
@@ -277,9 +278,51 @@ def test_a_gallery_is_adapted_to_its_own_cameras_and_searched(place: Path, town:
     assert run(*words, "--query-camera", "lobby", "--json", tmp_path / "own.json") == 0
     assert run(*words, "--json", tmp_path / "any.json") == 0  # a picture of no camera in particular
     own, anywhere = (json.loads((tmp_path / name).read_text())["hits"][0] for name in ("own.json", "any.json"))
+    assert "embedded with the statistics of all cameras together" in capsys.readouterr().out
     assert own["similarity"] == pytest.approx(1, abs=1e-4) and own["similarity"] - anywhere["similarity"] > 1e-3
     assert run("match", paths[0], paths[0], "--model", tmp_path / "here") == 0
-    assert "similarity 1.0000" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "similarity 1.0000" in told and "note: no --cameras: both are embedded with the statistics of all" in told
+
+
+def test_a_camera_that_came_later_has_the_statistics_of_all_until_the_model_is_made_anew(
+    place: Path, people: Path, tmp_path: Path, capsys
+):
+    here, more = tmp_path / "here", place / "cameras" / "c2"
+    assert run("adapt", place / "plain", "--gallery", people, "--out", here) == 0
+    assert "thresholds: none, its vectors are new ones: passerby calibrate" in capsys.readouterr().out
+    assert run("gallery", "re-embed", people, "--model", here) == 0
+    words = ["index", more, "--dataset", "images", "--camera", "roof", "--gallery", people, "--model", here]
+    assert run(*words) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "note: the model has no statistics of camera roof: those of all its cameras together stand in" in told
+    paths, embedder = sorted(more.iterdir()), load(here, camera_agnostic=True)
+    with Gallery.open(people, read_only=True) as gallery:
+        rows = [row.id for row in gallery.listed(camera="roof")]
+        np.testing.assert_allclose(gallery.vectors(rows), embedder(paths, camera="roof"), atol=1e-5)
+    text = refused(capsys, "adapt", here, "--gallery", people, "--out", tmp_path / "anew")
+    assert "has statistics of camera" in text and "give --replace" in text
+    assert run("adapt", place / "plain", "--gallery", people, "--out", tmp_path / "anew") == 0
+    assert run("gallery", "re-embed", people, "--model", tmp_path / "anew") == 0
+    assert "no statistics of camera" not in capsys.readouterr().out
+
+
+def test_one_camera_alone_is_all_of_them(place: Path, people: Path, tmp_path: Path, capsys):
+    with Gallery.open(people) as gallery:
+        gallery.erase_sightings([row.id for camera in ("attic", "gate") for row in gallery.listed(camera=camera)])
+    assert run("adapt", place / "plain", "--gallery", people, "--out", tmp_path / "here") == 0
+    cameras = read_cameras(tmp_path / "here")
+    assert sorted(cameras.cameras) == ["*", "lobby"]
+    for layer, (mean, _) in cameras.of_camera("lobby").items():
+        assert torch.equal(mean, cameras.of_camera("*")[layer][0])
+
+
+def test_the_statistics_of_all_cameras_are_replaced_only_when_asked(place: Path, people: Path, tmp_path: Path, capsys):
+    words = ["--images", place / "cameras" / "c1", "--camera-agnostic"]
+    assert run("adapt", place / "plain", *words, "--out", tmp_path / "one") == 0
+    assert "has statistics of camera * already" in refused(
+        capsys, "adapt", tmp_path / "one", "--gallery", people, "--out", tmp_path / "two"
+    )
 
 
 def test_galleries_and_models_that_cannot_be_adapted(place: Path, people: Path, tmp_path: Path, capsys):
@@ -288,7 +331,7 @@ def test_galleries_and_models_that_cannot_be_adapted(place: Path, people: Path, 
     empty = tmp_path / "empty.gallery"
     Gallery.open(empty, create=True, model=Model("aaaaaaaaaaaa-1", "test model", 4)).close()
     text = refused(capsys, "adapt", place / "plain", "--gallery", empty, "--out", tmp_path / "out")
-    assert "holds no crop yet: passerby index FILM brings some." in text
+    assert "holds 0 crops, statistics of its cameras need 16 or more: passerby index FILM brings more." in text
     with Gallery.open(empty) as gallery:
         gallery.add([NewSighting(f"{k}", np.eye(4)[k % 4], "lobby") for k in range(20)])
     text = refused(capsys, "adapt", place / "plain", "--gallery", empty, "--out", tmp_path / "out")
@@ -311,13 +354,17 @@ def test_thresholds_go_with_the_vectors_they_are_of(place: Path, town: Path, tmp
     capsys.readouterr()
     how = ["--far", "0.1", "--bootstrap", "5"]
     text = refused(capsys, "calibrate", tmp_path / "plain-sets", "--store", adapted, *how)
-    assert "the vectors were made without camera statistics" in text
-    text = refused(capsys, "calibrate", adapted, "--data", town, "--camera-statistics", "none", *how)
-    assert "the vectors were made without camera statistics" in text
+    assert "the vectors were made with no camera statistics" in text
+    text = refused(capsys, "calibrate", tmp_path / "own-sets", "--store", adapted, *how)
+    assert "the vectors were made with other camera statistics" in text
+    text = refused(capsys, "calibrate", adapted, "--data", town, "--camera-statistics", "own", *how)
+    assert "has statistics of its own cameras, which it is calibrated with: leave --camera-statistics out." in text
     text = refused(capsys, "calibrate", tmp_path / "plain-sets", "--other", tmp_path / "own-sets", *how)
     assert "one was embedded with camera statistics and one without" in text
     mixed = [tmp_path / "plain-sets" / "query.npz", tmp_path / "own-sets" / "gallery.npz"]
-    assert "one with camera statistics and one without" in refused(capsys, "calibrate", *mixed, *how)
+    for verb in (["calibrate", *how], ["evaluate"]):
+        text = refused(capsys, verb[0], *mixed, *verb[1:])
+        assert "queries were embedded without camera statistics, the gallery with: their vectors differ" in text
     assert run("calibrate", tmp_path / "own-sets", "--store", plain, *how) == 0
     assert "passerby adapt hands it to the models that it makes" in " ".join(capsys.readouterr().out.split())
     assert find_calibration(plain) is None and find_calibration(plain, by_camera=True) is not None

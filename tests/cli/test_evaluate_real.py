@@ -108,6 +108,17 @@ def test_without_a_model_it_is_the_one_that_ships_and_the_report_says_what_was_a
     assert "ImageNet MobileNetV2" not in json.loads((tmp_path / "r.json").read_text())["methods"]
 
 
+def test_a_model_trained_by_camera_is_measured_with_the_statistics_of_the_videos_alone(tmp_path, capsys, walks):
+    network = ModelConfig(backbone="osnet_x0_25", image_size=(64, 32), head="bnneck", norm="camera")
+    model = build_model(network, 0)
+    facts = Artefact("camera-bn", {}, plain(network), Preprocess(size=(64, 32)), EmbeddingRule(), model.embedding_dim)
+    save_artefact(tmp_path / "by-camera", model, facts)
+    words = ["--data", walks, "--model", tmp_path / "by-camera", "--gap", "4", "--adapted", "--json", tmp_path / "r.json"]
+    assert main(["evaluate", "real", *map(str, words)]) == 0
+    assert list(json.loads((tmp_path / "r.json").read_text())["artefacts"]) == [f"{tmp_path / 'by-camera'}, adapted"]
+    capsys.readouterr()
+
+
 def test_crops_of_real_people_are_deleted_unless_asked_for(walks, artefact, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert main(["evaluate", "real", "--data", str(walks), "--model", str(artefact), "--gap", "4", "--every", "2"]) == 0

@@ -22,6 +22,7 @@ class Embedder:
     """The mean colour."""
 
     facts, rule, precision, cameras, dim = {"artefact": "a" * 12}, EmbeddingRule(), "fp32", None, 3
+    camera_agnostic = False
 
     def for_any_camera(self) -> Embedder:
         return self

@@ -14,7 +14,6 @@ from passerby.metrics.calibration_pairs import similarities_of
 from passerby.metrics.calibration_store import (
     find_calibration,
     from_dict,
-    hand_on,
     handed_on,
     read_calibration,
     store_calibration,
@@ -204,18 +203,24 @@ def test_thresholds_of_vectors_with_camera_statistics_wait_for_an_adapted_model(
         statistics = {} if folder.name == "plain" else {"cameras_sha256": "cd" * 32}
         (folder / "passerby.json").write_text(json.dumps({"weights_sha256": "ab" * 32, **statistics}))
     model, adapted, again = folders
+
+    def take_over(source, target):
+        target = target / "passerby.json"
+        target.write_text(json.dumps({**json.loads(target.read_text()), **handed_on(source)}))
+
     assert handed_on(model) == {} and find_calibration(model, by_camera=True) is None
     store_calibration(model, plain, "ab" * 6)
     assert handed_on(model) == {}  # those of vectors without statistics say nothing of an adapted model
-    store_calibration(model, by_camera, "ab" * 6, with_statistics=True)
+    store_calibration(model, by_camera, "ab" * 6, statistics={"source": "own"})
     assert read_calibration(model) == plain and find_calibration(model, by_camera=True) == by_camera
-    hand_on(handed_on(model), adapted)
+    take_over(model, adapted)
     assert read_calibration(adapted) == by_camera == find_calibration(adapted, by_camera=True)
-    with pytest.raises(ArtefactError, match=r"made without camera statistics, .*adapted uses those of its cameras"):
-        store_calibration(adapted, plain, "ab" * 6)
+    for others, told in ((None, "no camera statistics"), ({"source": "own"}, "other camera statistics"), ("ef" * 6, "other")):
+        with pytest.raises(ArtefactError, match=f"made with {told}.*adapted uses those of its own cameras"):
+            store_calibration(adapted, plain, "ab" * 6, statistics=others)
     own = calibrate(town(2), 0.01, samples=10)
-    store_calibration(adapted, own, "ab" * 6, with_statistics=True)
-    hand_on(handed_on(adapted), again)  # one more camera
+    store_calibration(adapted, own, "ab" * 6, statistics="cd" * 6)
+    take_over(adapted, again)  # one more camera
     assert read_calibration(again) == own and find_calibration(again, by_camera=True) == by_camera
 
 

@@ -61,7 +61,8 @@ class Options:
     subset: Literal["test", "query", "gallery", "train"] = "test"
     """which images of the data set; test: query and gallery together"""
     camera_agnostic: bool = False
-    """also make statistics of all these images together, for images of unknown cameras (embed --camera-agnostic)"""
+    """also make statistics of all these images together, for images of unknown cameras (embed --camera-agnostic); with
+    --gallery they are always made"""
     replace: bool = False
     """replace the statistics of a camera that MODEL has already"""
     estimator: Literal["cumulative", "pooled"] = "cumulative"
@@ -92,7 +93,8 @@ def run(options: Options) -> None:
     from passerby.artefact import load, named_model, read_artefact, read_cameras, save_artefact
     from passerby.cli.stored import is_shipped
     from passerby.embedder.camera_statistics import TRAINED_PLAIN, Estimation, camera_wise
-    from passerby.metrics.calibration_store import hand_on, handed_on
+    from passerby.embedder.network import WHOLE_SET
+    from passerby.metrics.calibration_store import handed_on
     from passerby.models.norms.statistics import CameraStatistics
 
     how = Estimation(
@@ -104,21 +106,23 @@ def run(options: Options) -> None:
     older, thresholds = read_cameras(options.model), handed_on(named_model(options.model))
     with ExitStack() as until:
         images = _images(options, until)
-        _refuse_known(images, older, options)
+        whole = options.camera_agnostic or bool(options.gallery)
+        _refuse_known([*images, *([WHOLE_SET] if whole else [])], older, options)
         embedder = camera_wise(load(options.model, device=options.device, workers=options.workers))
         embedder = embedder.with_cameras(None)
         few = [name for name, own in images.items() if options.gallery and len(own) < how.min_images]
-        made = _estimated(embedder, images, few, how, whole=options.camera_agnostic or bool(options.gallery))
+        made = _estimated(embedder, images, few, how, whole=whole)
     kept = {} if older is None else {name: older.of_camera(name) for name in older.cameras if name not in made}
     statistics = CameraStatistics.of(kept | {name: each.statistics for name, each in made.items()})
     rows = {camera["name"]: camera for camera in facts.cameras} | {name: _row(name, each, how) for name, each in made.items()}
-    notes = (*facts.notes, *(f"camera {name}: {len(images[name])} crops, statistics of all together stand in" for name in few))
+    for name in few:
+        rows[name] = {**rows[name], "images": len(images[name]), "stands_in": WHOLE_SET}
+    notes = facts.notes
     if facts.model.get("norm", "batch") == "batch":
         notes = tuple(dict.fromkeys([*notes, TRAINED_PLAIN]))
     written = replace(facts, cameras=tuple(rows[name] for name in statistics.cameras), notes=notes)
-    save_artefact(options.out, embedder.model, written, statistics=statistics)
-    hand_on(thresholds, options.out)
-    _tell(made, written, options)
+    save_artefact(options.out, embedder.model, written, statistics=statistics, further=thresholds)
+    _tell({name: each for name, each in made.items() if name not in few}, written, options)
     if options.json is not None:
         from passerby.files import write_json
 
@@ -134,7 +138,8 @@ def _estimated(
 
     made = {name: adapt_to_camera(embedder, name, own, how) for name, own in images.items() if name and name not in few}
     if whole:
-        made[WHOLE_SET] = adapt_to_camera(embedder, WHOLE_SET, _together(images), how)
+        alone = next(iter(made.values())) if len(made) == len(images) == 1 else None
+        made[WHOLE_SET] = alone or adapt_to_camera(embedder, WHOLE_SET, _together(images), how)
         made |= dict.fromkeys(few, made[WHOLE_SET])
     return made
 
@@ -148,8 +153,8 @@ def _row(name: str, each: Adaptation, how: Estimation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _refuse_known(images: Mapping[str, Any], older: CameraStatistics | None, options: Options) -> None:
-    known = [camera for camera in images if older is not None and camera in older.cameras]
+def _refuse_known(names: Sequence[str], older: CameraStatistics | None, options: Options) -> None:
+    known = [camera for camera in names if older is not None and camera in older.cameras]
     if known and not options.replace:
         raise UsageError(
             f"{options.model} has statistics of camera {listing(known)} already: give --replace, or another name if it is "
@@ -174,7 +179,7 @@ def _images(options: Options, until: ExitStack) -> Mapping[str, Sequence[Any]]:
     if options.images and not options.camera and not options.camera_agnostic:
         raise UsageError("--images without --camera NAME: name the camera, or give --camera-agnostic for images of unknown ones.")
     if options.gallery:
-        return _of_gallery(options.gallery, until)
+        return _of_gallery(options.gallery, options.min_images, until)
     if options.manifest is not None:
         return _of_manifest(options.manifest)
     if options.images:
@@ -192,13 +197,16 @@ def _together(images: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
     return sorted({path for own in images.values() for path in own})
 
 
-def _of_gallery(where: str, until: ExitStack) -> Mapping[str, Sequence[Any]]:
+def _of_gallery(where: str, least: int, until: ExitStack) -> Mapping[str, Sequence[Any]]:
     from passerby.gallery import Gallery
     from passerby.gallery.thumbnails import thumbnails_by_camera
 
     found = thumbnails_by_camera(until.enter_context(Gallery.open(where, read_only=True)))
-    if not found:
-        raise DataError(f"{where} holds no crop yet: passerby index FILM brings some.")
+    crops = sum(map(len, found.values()))
+    if crops < least:
+        raise DataError(
+            f"{where} holds {crops} crops, statistics of its cameras need {least} or more: passerby index FILM brings more."
+        )
     return found
 
 
@@ -257,6 +265,17 @@ def _of_data(options: Options) -> dict[str, list[Path]]:
     return found
 
 
+def _thresholds_in_words(facts: Artefact, options: Options) -> str:
+    """Whose thresholds the new artefact has: those of MODEL were of other vectors."""
+    from passerby.metrics.calibration_store import find_calibration
+
+    found = find_calibration(options.out)
+    if found is None:
+        return f"thresholds: none, its vectors are new ones: passerby calibrate {options.out} --data DIR, people of these cameras"
+    where = "; ".join(note for note in found.notes if note not in facts.notes)
+    return f"thresholds: same from {found.threshold:.4f} on, as found for {found.num_people} people elsewhere: {where}"
+
+
 def _tell(made: dict[str, Adaptation], facts: Artefact, options: Options) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -280,8 +299,11 @@ def _tell(made: dict[str, Adaptation], facts: Artefact, options: Options) -> Non
             console.print(
                 f"note: camera {name}: the halves differ half as much as the camera from the training; more images would help"
             )
-    for note in facts.notes:
+    stand_ins = [row for row in facts.cameras if row.get("stands_in")]
+    told = [f"camera {row['name']}: {row['images']} crops, statistics of all together stand in" for row in stand_ins]
+    for note in (*told, *facts.notes):
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    console.print(_thresholds_in_words(facts, options), highlight=False, soft_wrap=True)
     console.print(f"artefact: {options.out} ({len(facts.cameras)} cameras)", soft_wrap=True, highlight=False)
     if options.gallery:
         told = f"now: passerby gallery re-embed {options.gallery} --model {options.out}"

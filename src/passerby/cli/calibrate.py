@@ -55,11 +55,10 @@ class Options:
     """with an artefact: folder that holds the data set (default: PASSERBY_DATA)"""
     split: Literal["test", "train", "val"] = "test"
     """with an artefact: whose images; test is query and gallery. People that the model was trained on make it look too good"""
-    camera_statistics: Literal["auto", "own", "pooled", "train", "whole-set", "none"] = "auto"
-    """with an artefact: statistics for camera-wise batch norm. auto: those of the model; own: of query images for the query, of
-    gallery images for the gallery; pooled: of both together; train: of the training images; whole-set: of all images whatever
-    their camera; none: a model trained by camera without any. What is found with own to whole-set is kept for the models that
-    passerby adapt makes of this one"""
+    camera_statistics: Literal["auto", "own", "pooled", "train"] = "auto"
+    """with an artefact: camera statistics. auto: those of the model, if it has some; own: of query images for the query, of
+    gallery images for the gallery; pooled: of both together; train: of the training images. What is found with the last three is
+    kept for the models that passerby adapt makes of this one"""
     device: str = "auto"
     """with an artefact: auto, cpu, cuda, cuda:1 ..."""
     batch_size: int = 64
@@ -95,17 +94,17 @@ def run(options: Options) -> None:
     artefact = options.inputs[0] if is_artefact else options.store
     there = _of_files(options.other) if options.other else None
     images = _of_model(options) if is_artefact else _of_files(options.inputs)
-    made_by, with_statistics = str(images.meta.get("artefact", "")), bool(images.meta.get("camera_statistics"))
+    made_by, statistics = str(images.meta.get("artefact", "")), images.meta.get("camera_statistics")
     if options.store is not None and is_model(options.store) and not options.store.is_dir():
         raise UsageError(f"--store {options.store} is an exported file: calibrate it itself, passerby calibrate FILE --data DIR.")
     if artefact is not None and (artefact.is_dir() or options.store is not None):
-        check_maker(artefact, made_by, with_statistics=with_statistics)
+        check_maker(artefact, made_by, statistics=statistics)
     if options.store is not None and (form := rounded_form(images.meta)):
         raise UsageError(
             f"the vectors were made by {form}: their thresholds are not those of {options.store}. Calibrate the exported "
             "file itself: passerby calibrate FILE --data DIR."
         )
-    if there is not None and bool(there.meta.get("camera_statistics")) != with_statistics:
+    if there is not None and bool(there.meta.get("camera_statistics")) != bool(statistics):
         raise EmbeddingsError(
             "of the other town and these images one was embedded with camera statistics and one without: thresholds of the one "
             "mean nothing for the other."
@@ -130,8 +129,8 @@ def run(options: Options) -> None:
     if artefact is not None:
         from passerby.export.thresholds import store_thresholds
 
-        kept = store_thresholds(artefact, found, made_by, with_statistics=with_statistics)
-        later = with_statistics and artefact.is_dir() and not read_description(artefact).cameras
+        kept = store_thresholds(artefact, found, made_by, statistics=statistics)
+        later = statistics and artefact.is_dir() and not read_description(artefact).cameras
         who = "passerby adapt hands it to the models that it makes of this one" if later else "passerby match uses it"
         Console().print(f"kept in {kept}: {who}", highlight=False, soft_wrap=True)
     if options.json is not None:
@@ -139,11 +138,18 @@ def run(options: Options) -> None:
 
 
 def _check_flags(options: Options, is_artefact: bool) -> None:
+    from passerby.artefact import read_description
+
+    model = options.inputs[0]
     given = [name for name in _OF_MODELS if getattr(options, name) != getattr(Options(()), name)]
     if not is_artefact and given:
         flags = listing(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(
             f"{flags}: only a model embeds a data set; {listing(options.inputs)} is no artefact folder or exported file."
+        )
+    if is_artefact and options.camera_statistics != "auto" and read_description(model).cameras:
+        raise UsageError(
+            f"{model} has statistics of its own cameras, which it is calibrated with: leave --camera-statistics out."
         )
     if is_artefact and (len(options.inputs) > 1 or options.store is not None):
         raise UsageError("an artefact folder stands alone and keeps its result itself: leave out further inputs and --store.")
@@ -166,13 +172,9 @@ def _of_files(inputs: tuple[Path, ...]) -> Embeddings:
 
 def _joined(parts: Sequence[Embeddings]) -> Embeddings:
     """Query and gallery as one set, which still says that camera statistics made it where each part has its own."""
-    said = [part.meta.get("camera_statistics") for part in parts if len(part)]
-    if len({bool(each) for each in said}) > 1:
-        raise EmbeddingsError("query and gallery were embedded differently, one with camera statistics and one without.")
     together = Embeddings.concatenate(parts)
-    if not any(said):
-        return together
-    meta = {"camera_statistics": said[0], **together.meta}
+    said = [each for part in parts if (each := part.meta.get("camera_statistics"))]
+    meta = {**({"camera_statistics": said[0]} if said else {}), **together.meta}
     return Embeddings(together.vectors, together.pids, together.camids, together.names, meta)
 
 
@@ -187,10 +189,8 @@ def _of_model(options: Options) -> Embeddings:
     data = datasets.read(name, options.data)
     test = {"query": data.query, "gallery": data.gallery}
     splits = test if options.split == "test" else {"gallery": data.train if options.split == "train" else data.val}
-    embedder = load(
-        options.inputs[0], device=options.device, batch_size=options.batch_size, workers=options.workers,
-        without_statistics=options.camera_statistics == "none",
-    )  # fmt: skip
+    splits = {name: split for name, split in splits.items() if len(split)} or splits
+    embedder = load(options.inputs[0], device=options.device, batch_size=options.batch_size, workers=options.workers)
     embedders = embedders_for(embedder, splits, options.camera_statistics, train=data.train)
     notes = [*data.notes]
     known = set(_classes(options.inputs[0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -47,7 +47,8 @@ class Options:
     model: tuple[Path, ...] = ()
     """artefact folders (default: the model that comes with passerby)"""
     adapted: bool = False
-    """each model once more with the statistics of each video, from its own unlabelled crops, as passerby adapt makes them"""
+    """each model once more with the statistics of each video, from its own unlabelled crops, as passerby adapt makes them; a
+    model that needs statistics of cameras stands there so only"""
     gap: int = 20
     """frames left out in the middle of each track"""
     every: int = 1
@@ -80,7 +81,7 @@ def run(options: Options) -> None:
     if options.seed < 0:
         raise UsageError(f"--seed is {options.seed}: give 0 or more.")
     rivals, identities = _rivals(options)  # a model that cannot be loaded is told before the work
-    thresholds = _thresholds(options)
+    thresholds = _thresholds(options, rivals)
     with _folder(options.work) as work:
         data = _halves(options, work)
         found = {name: _measure(data, embed_split, thresholds.get(name), options) for name, embed_split in rivals.items()}
@@ -114,15 +115,14 @@ def _halves(options: Options, work: Path) -> ReidData:
     return replace(data, notes=(*data.notes, *few, *left))
 
 
-def _thresholds(options: Options) -> dict[str, Calibration]:
-    """The thresholds of each model that has some, by its name in the table."""
+def _thresholds(options: Options, measured: Container[str]) -> dict[str, Calibration]:
+    """The thresholds of each model that has some, by its name in the table, of those that are measured."""
     from passerby.export.thresholds import find_thresholds
     from passerby.metrics.calibration_store import find_calibration
 
     found = {name: find_thresholds(path) for name, path in _models(options).items()}
-    if options.adapted:
-        found |= {name + _ADAPTED: find_calibration(path, by_camera=True) for name, path in _models(options).items()}
-    return {name: each for name, each in found.items() if each is not None}
+    found |= {name + _ADAPTED: find_calibration(path, by_camera=True) for name, path in _models(options).items()}
+    return {name: each for name, each in found.items() if each is not None and name in measured}
 
 
 def _models(options: Options) -> dict[str, Path]:
@@ -152,9 +152,12 @@ def _rivals(options: Options) -> tuple[dict[str, Callable[[Split], Embeddings]],
     identities: dict[str, str] = {}
     for name, path in _models(options).items():
         embedder = load(path, device=options.device)
-        found[name], identities[name] = by(embedder), str(embedder.facts.get("artefact", ""))
+        needs_cameras = embedder.cameras is not None or embedder.facts.get("norm") == "camera"
+        ways = {} if needs_cameras and options.adapted else {name: by(embedder)}
         if options.adapted:
-            found[name + _ADAPTED], identities[name + _ADAPTED] = _by_video(embedder), identities[name]
+            ways[name + _ADAPTED] = _by_video(embedder)
+        found |= ways
+        identities |= dict.fromkeys(ways, str(embedder.facts.get("artefact", "")))
     return found, identities
 
 
@@ -172,6 +175,8 @@ def _by_video(embedder: Embedder) -> Callable[[Split], Embeddings]:
         for record in split:
             images.setdefault(record.domain, set()).add(record.path)
         made = estimate_cameras(ready, {video: sorted(images[video]) for video in sorted(images)})
+        for note in made.notes:
+            print(f"note: {note}")
         halves = {camera_name(camera): made.statistics.of_camera(camera[0]) for camera in sorted(split.cameras)}
         return embed(ready.with_cameras(CameraStatistics.of(halves)), split, numbering=Numbering.of(split))
 
@@ -251,7 +256,7 @@ def _show(
     console.print(table)
     models = [name for name in found if name not in (_HISTOGRAM, _GREY, _IMAGENET)]
     for name in models:
-        plain = [name.removesuffix(_ADAPTED)] if name.endswith(_ADAPTED) else []
+        plain = [other for other in models if other + _ADAPTED == name]
         for rival in [*(other for other in found if other not in models), *plain]:
             apart = compare(found[rival].scores, found[name].scores, samples=options.samples, seed=options.seed)
             report[name].setdefault("against", {})[rival] = {key: asdict(apart[key]) for key in ("map", "rank1")}

@@ -8,17 +8,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passerby.errors import UsageError, nearest
+from passerby.errors import UsageError, listing, nearest
 
 if TYPE_CHECKING:
+    from passerby.embedder import Embedder
     from passerby.gallery import Gallery
 
-__all__ = ["GALLERY", "VARIABLE", "chosen_gallery", "counted", "identity_of", "seconds_of", "table"]
+__all__ = ["GALLERY", "VARIABLE", "chosen_gallery", "counted", "identity_of", "seconds_of", "table", "tell_stand_ins"]
 
 GALLERY, VARIABLE = "people.gallery", "PASSERBY_GALLERY"
 """Where people are kept when no gallery is named, and what names another one for all calls."""
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def tell_stand_ins(embedder: Embedder, cameras: Sequence[str]) -> None:
+    """Say which cameras the model has no statistics of, where those of all cameras together stood in."""
+    if embedder.cameras is None or not embedder.camera_agnostic:
+        return
+    known = set(embedder.cameras.cameras)
+    if absent := [camera for camera in cameras if camera not in known]:
+        print(
+            f"note: the model has no statistics of camera {listing(absent)}: those of all its cameras together stand in, until "
+            "passerby adapt --gallery makes it anew"
+        )
 
 
 def chosen_gallery(named: str, *, there: bool = False, naming: str = "--gallery") -> str:

@@ -35,6 +35,7 @@ class Options:
 def run(options: Options) -> None:
     """Embed and change."""
     from passerby import artefact
+    from passerby.cli.galleries import tell_stand_ins
     from passerby.export import fastest
     from passerby.export.thresholds import find_thresholds
     from passerby.gallery import Gallery, Thresholds
@@ -42,9 +43,10 @@ def run(options: Options) -> None:
     model = artefact.named_model(options.model)
     with Gallery.open(options.gallery) as gallery:
         plain = artefact.load(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
-        embedder = fastest(plain, model)
+        embedder = fastest(plain, model).for_any_camera()
         count = gallery.re_embed(embedder, images=options.images)
         stored = find_thresholds(model)
         if stored is not None:
             gallery.set_thresholds(Thresholds.of(stored))
+        tell_stand_ins(embedder, gallery.cameras())
         print(f"{options.gallery}: {count:,} crops, now of {gallery.model.name} ({gallery.model.dim} dimensions)")

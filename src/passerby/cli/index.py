@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from passerby.cli.galleries import chosen_gallery, counted
+from passerby.cli.galleries import chosen_gallery, counted, tell_stand_ins
 from passerby.cli.index_crops import index_crops, is_street, read_crops
 from passerby.cli.moments import moment
 from passerby.errors import DataError, UsageError, listing
@@ -101,6 +101,7 @@ def run(options: Options) -> None:
         _calibrate(gallery, model)
         before = len(gallery)
         done = index_crops(options, crops, gallery, embedder) if job is None else job.run(gallery, embedder, _camera(options))
+        tell_stand_ins(embedder, gallery.cameras())
         holds = f"{counted(len(gallery), 'crop')} ({len(gallery) - before:,} new)"
         print(f"{where}: {holds} from {listing(gallery.cameras(), 10)}")
         if options.json is not None:
@@ -165,7 +166,8 @@ def _embedder(options: Options, model: Path) -> Embedder:
     from passerby.training import keep_freed_memory
 
     keep_freed_memory()
-    return fastest(load(model, device=options.device, precision=options.precision, batch_size=options.batch_size), model)
+    plain = load(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
+    return fastest(plain, model).for_any_camera()
 
 
 def _calibrate(gallery: Gallery, model: Path) -> None:

@@ -53,7 +53,8 @@ def run(options: Options) -> None:
     model = named_model(options.model)
     calibration = read_thresholds(model)
     embedder = load(model, device=options.device)
-    embedder = embedder if options.cameras else embedder.for_any_camera()
+    if not options.cameras:
+        embedder = embedder.for_any_camera()
     camera = options.cameras if len(options.cameras) == 2 else options.cameras[0] if options.cameras else None
     one, other = embedder(options.images, camera).astype(float)
     similarity = float(one @ other / ((one @ one) * (other @ other)) ** 0.5)
@@ -67,6 +68,10 @@ def run(options: Options) -> None:
         f"({100 * low:.3g} to {100 * high:.3g} % among {calibration.people_ahead} people not seen yet) and rejects "
         f"{100 * calibration.frr:.3g} % of pairs of one person"
     )
+    if embedder.camera_agnostic:
+        print(
+            "note: no --cameras: both are embedded with the statistics of all cameras together, the rates are of each one's own"
+        )
     for note in calibration.notes:
         print(f"note: {note}")
     if options.json is not None:

@@ -157,6 +157,8 @@ def _embedded(options: Options, gallery: Gallery) -> tuple[np.ndarray, list[Imag
     check_model(gallery, Model.of(embedder))
     if not options.query_camera:
         embedder = embedder.for_any_camera()
+        if embedder.camera_agnostic:
+            print("no --query-camera: the images are embedded with the statistics of all cameras together")
     return embedder(shown, options.query_camera or None), shown[:4]
 
 

@@ -57,7 +57,7 @@ def adapt_to_camera(embedder: Embedder, camera: str, images: Sequence[ImageLike]
             f"camera {camera} has {len(images)} image{'' if len(images) == 1 else 's'}, its statistics need {how.min_images} or "
             "more: give more images, or lower --min-images (2 is the least, and noisy)."
         )
-    batches = how.drawn(images)
+    batches = [_at(images, places) for places in how.drawn(range(len(images)))]
     seen = observe(embedder, batches, how.flip)
     found = seen.estimate(how.estimator)
     shift = drift(_of_training(embedder), found)
@@ -68,6 +68,12 @@ def adapt_to_camera(embedder: Embedder, camera: str, images: Sequence[ImageLike]
         between_halves=_between_halves(embedder, batches, seen, how),
         gain=tuple(_gain(batches, seen, found, shift, how)),
     )
+
+
+def _at(images: Sequence[ImageLike], places: Sequence[int]) -> Sequence[ImageLike]:
+    """Some of the images; those that are decoded when they are asked for stay undecoded."""
+    of = getattr(images, "of", None)
+    return [images[place] for place in places] if of is None else of(places)
 
 
 def _of_training(embedder: Embedder) -> LayerStatistics:
@@ -87,7 +93,7 @@ def _between_halves(
         middle = len(batches) // 2 * _passes(seen, batches)
         halves = [seen.part(slice(0, middle)), seen.part(slice(middle, None))]
     else:
-        images = list(batches[0])
+        images = batches[0]
         if len(images) < 4:
             return None
         halves = [observe(embedder, [images[start::2]], how.flip) for start in (0, 1)]

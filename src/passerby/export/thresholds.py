@@ -60,14 +60,14 @@ def read_thresholds(model: Path) -> Calibration:
     return found
 
 
-def store_thresholds(model: Path, calibration: Calibration, made_by: str, *, with_statistics: bool = False) -> Path:
+def store_thresholds(model: Path, calibration: Calibration, made_by: str, *, statistics: object = None) -> Path:
     """Keep a calibration with what made the vectors.
 
     Args:
         model: an artefact folder or an exported file.
         calibration: what was found.
         made_by: the artefact that made the vectors, as ``meta["artefact"]`` of embeddings names it.
-        with_statistics: see `store_calibration`; a file takes its cameras from its export.
+        statistics: see `store_calibration`; a file takes its cameras from its export.
 
     Returns:
         What it is kept in.
@@ -77,7 +77,7 @@ def store_thresholds(model: Path, calibration: Calibration, made_by: str, *, wit
     """
     file = _file(model)
     if file is None:
-        store_calibration(model, calibration, made_by, with_statistics=with_statistics)
+        store_calibration(model, calibration, made_by, statistics=statistics)
         return model
     own = read_description(file).short_id
     if made_by != own:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import Any
 
 from PIL import Image
 
@@ -16,7 +16,7 @@ _BLOCK = 10_000
 
 
 class Thumbnails(Sequence[Image.Image]):
-    """Pictures of some rows of an open gallery.
+    """Pictures of some rows of an open gallery. Threads may ask for them.
 
     Args:
         gallery: that holds them.
@@ -33,11 +33,7 @@ class Thumbnails(Sequence[Image.Image]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    @overload
-    def __getitem__(self, index: int) -> Image.Image: ...
-    @overload
-    def __getitem__(self, index: slice) -> Thumbnails: ...
-    def __getitem__(self, index: int | slice) -> Image.Image | Thumbnails:
+    def __getitem__(self, index: Any) -> Any:
         from passerby.datasets import decode_image
 
         if isinstance(index, slice):
@@ -47,6 +43,10 @@ class Thumbnails(Sequence[Image.Image]):
         if kept is None:
             raise GalleryError(f"sighting {id} has no thumbnail: name the image files of its camera instead.")
         return decode_image(kept, f"thumbnail of sighting {id}")
+
+    def of(self, places: Sequence[int]) -> Thumbnails:
+        """Those at some places."""
+        return Thumbnails(self.gallery, [self.ids[place] for place in places])
 
 
 def thumbnails_by_camera(gallery: Gallery) -> dict[str, Thumbnails]:

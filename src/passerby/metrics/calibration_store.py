@@ -20,7 +20,7 @@ from passerby.files import write_json
 from passerby.metrics.calibration import Calibration, CameraThreshold
 from passerby.metrics.intervals import Interval
 
-__all__ = ["check_maker", "find_calibration", "hand_on", "handed_on", "read_calibration", "store_calibration"]
+__all__ = ["check_maker", "find_calibration", "handed_on", "read_calibration", "store_calibration"]
 
 _FILE = "passerby.json"
 _KEY, _BY_CAMERA = "calibration", "calibration_by_camera"
@@ -81,7 +81,7 @@ def _described(folder: Path) -> dict[str, Any]:
 
 
 def store_calibration(
-    folder: str | os.PathLike[str], calibration: Calibration, made_by: str, *, with_statistics: bool = False
+    folder: str | os.PathLike[str], calibration: Calibration, made_by: str, *, statistics: object = None
 ) -> None:
     """Write a calibration into an artefact, in place of an older one; the file is whole before and after.
 
@@ -91,41 +91,37 @@ def store_calibration(
         folder: the artefact.
         calibration: what was found.
         made_by: the artefact that made the vectors, as ``meta["artefact"]`` of embeddings names it.
-        with_statistics: the vectors were made with camera statistics, as ``meta["camera_statistics"]`` says.
+        statistics: which camera statistics the vectors were made with, as ``meta["camera_statistics"]`` of embeddings says; None:
+            without.
 
     Raises:
-        ArtefactError: no artefact, or another one than that which made the vectors; or vectors without camera statistics, and an
-            artefact that has some.
+        ArtefactError: no artefact, or another one than that which made the vectors; or an artefact with camera statistics, and
+            vectors that were made without these.
     """
-    content = check_maker(folder, made_by, with_statistics=with_statistics)
-    key = _KEY if _has_statistics(content) == with_statistics else _BY_CAMERA
+    content = check_maker(folder, made_by, statistics=statistics)
+    key = _BY_CAMERA if statistics and not _statistics(content) else _KEY
     write_json(Path(folder) / _FILE, {**content, key: to_dict(calibration)})
 
 
 def handed_on(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """What of an artefact's calibrations holds for a model that is adapted from it, for `hand_on`."""
+    """What of an artefact's calibrations holds for a model that is adapted from it, as entries of that model's description."""
     content = _described(Path(folder))
     kept = {_BY_CAMERA: content[_BY_CAMERA]} if _BY_CAMERA in content else {}
-    own = _KEY if _has_statistics(content) else _BY_CAMERA
+    own = _KEY if _statistics(content) else _BY_CAMERA
     return {**kept, _KEY: content[own]} if own in content else kept
 
 
-def hand_on(kept: Mapping[str, Any], folder: str | os.PathLike[str]) -> None:
-    """Write what `handed_on` gave into an adapted artefact."""
-    if kept:
-        write_json(Path(folder) / _FILE, {**_described(Path(folder)), **kept})
+def _statistics(content: Mapping[str, Any]) -> str:
+    """Name of an artefact's own camera statistics, as embeddings tell it."""
+    return str(content.get("cameras_sha256") or "")[:12]
 
 
-def _has_statistics(content: Mapping[str, Any]) -> bool:
-    return bool(content.get("cameras_sha256"))
-
-
-def check_maker(folder: str | os.PathLike[str], made_by: str, *, with_statistics: bool = False) -> dict[str, Any]:
+def check_maker(folder: str | os.PathLike[str], made_by: str, *, statistics: object = None) -> dict[str, Any]:
     """What an artefact says of itself, where it made the vectors.
 
     Args:
         folder: the artefact.
-        made_by, with_statistics: as in `store_calibration`.
+        made_by, statistics: as in `store_calibration`.
 
     Raises:
         ArtefactError: see `store_calibration`.
@@ -137,10 +133,11 @@ def check_maker(folder: str | os.PathLike[str], made_by: str, *, with_statistics
         raise ArtefactError(
             f"the vectors were made by {who}, {folder} is {own}: thresholds of one model mean nothing for another."
         )
-    if _has_statistics(content) and not with_statistics:
+    if _statistics(content) not in ("", statistics):
+        what = "other camera statistics" if statistics else "no camera statistics"
         raise ArtefactError(
-            f"the vectors were made without camera statistics, {folder} uses those of its cameras: their thresholds are not its "
-            "own. Embed with this artefact, or store them in the one that it was adapted from."
+            f"the vectors were made with {what}, {folder} uses those of its own cameras: their thresholds are not its own. Embed "
+            "with this artefact, or store them in the one that it was adapted from."
         )
     return content
 

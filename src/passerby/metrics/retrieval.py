@@ -234,7 +234,7 @@ def _check_arguments(max_rank: int, memory_mb: float, threads: int | None) -> No
 
 
 def check_one_model(query: Embeddings, gallery: Embeddings) -> None:
-    """Refuse vectors of two models, or of two forms of one.
+    """Refuse vectors of two models, or of two forms of one, or with camera statistics and without.
 
     Raises:
         EmbeddingsError: naming both.
@@ -252,6 +252,12 @@ def check_one_model(query: Embeddings, gallery: Embeddings) -> None:
         raise EmbeddingsError(
             f"queries were made by artefact {made_by[0]} as {told[0]}, the gallery as {told[1]}: their vectors differ, one form "
             "must make both."
+        )
+    by_camera = [bool(each.meta.get("camera_statistics")) for each in (query, gallery)]
+    if all(made_by) and by_camera[0] != by_camera[1]:
+        raise EmbeddingsError(
+            f"queries were embedded with{'' if by_camera[0] else 'out'} camera statistics, the gallery with"
+            f"{'' if by_camera[1] else 'out'}: their vectors differ, one way must make both."
         )
 
 
