@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from passerby.embedder import embed
 from passerby.errors import ArtefactError
 from passerby.export.thresholds import read_thresholds
 from passerby.metrics import evaluate
-from passerby.metrics.calibration_store import read_calibration
+from passerby.metrics.calibration_store import find_calibration, read_calibration
 from passerby.models.weights import find_installed_weights
 from passerby.street.populations import HELD_OUT, population
 
@@ -68,14 +69,19 @@ def test_the_card_is_of_these_weights_and_tells_what_was_measured():
             shares = [(row["map"], row["map_interval"]), (row["rank1"], row["rank1_interval"])]
             shares += [(row[key]["share"], row[key]["interval"]) for key in ("named_within", "named_over_all")]
             assert f"| {name} | " + " | ".join(map(_percent, shares)) + " |" in plain
-        for town in HELD_OUT:
-            row = figures["towns"][town]["house model"]
+        for town, name in product(HELD_OUT, ("house model", "house model, adapted")):
+            row = figures["towns"][town][name]
             low, high = row["map_interval"]
             assert f"{row['map']:.3f} ({low:.3f} to {high:.3f}) / {row['rank1']:.3f}" in plain
         moved = figures["real"]["house model"]["threshold"]
         low, high = moved["far_interval"]
         assert f"{100 * moved['far']:.2f} % of pairs of different people pass" in plain.replace("\n", " ")
         assert f"{100 * low:.2f} to {100 * high:.1f}" in plain and f"{100 * moved['frr']:.0f} % of pairs of one person" in plain
+        for adapted in (figures["real"], figures["towns"]["harbour"]):
+            there = adapted["house model, adapted"]["threshold"]
+            low, high = (f"{100 * end:.{2 if 100 * end > 0.01 else 3}f}" for end in there["far_interval"])
+            assert f"{100 * there['far']:.2f} %" in plain and f"({low} to {high}" in plain
+            assert f"{100 * there['frr']:.0f} %" in plain
         for rival, gain in figures["real"]["house model"]["against"].items():
             assert all(_gain(gain[key]) in plain for key in ("map", "rank1")), rival
 
@@ -112,10 +118,13 @@ def test_it_finds_rendered_people_whom_its_start_does_not(town):
 
 
 def test_it_is_calibrated_in_a_town_that_it_never_saw():
-    calibration = read_calibration(HOUSE)
-    assert calibration.far == pytest.approx(0.001, rel=0.1) and calibration.num_people == 140
-    assert any(town in note for note in calibration.notes for town in HELD_OUT)
-    assert 0 < calibration.reject_threshold < calibration.threshold < 1
+    own, adapted = read_calibration(HOUSE), find_calibration(HOUSE, by_camera=True)
+    assert adapted is not None and any("with camera statistics of the training images" in note for note in adapted.notes)
+    for calibration in (own, adapted):
+        assert calibration.far == pytest.approx(0.001, rel=0.1) and calibration.num_people == 140
+        assert any(town in note for note in calibration.notes for town in HELD_OUT)
+        assert -1 < calibration.reject_threshold < calibration.threshold < 1
+    assert own.reject_threshold > 0 > adapted.reject_threshold and own.threshold > adapted.threshold
 
 
 def test_load_without_a_path_gives_it(crops):
