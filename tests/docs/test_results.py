@@ -5,19 +5,22 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_of_the_adaptation_has_the_tables_of_its_rows(capsys):
+@pytest.mark.parametrize(("name", "page", "least"), [("cail_mixup_street", "cail_mixup", 20), ("ognet_street", "ognet", 10)])
+def test_the_page_has_the_tables_of_its_rows(capsys, name: str, page: str, least: int):
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        spec = importlib.util.spec_from_file_location("cail_mixup_street", ROOT / "benchmarks" / "cail_mixup_street.py")
+        spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
         assert spec is not None and spec.loader is not None
         benchmark = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(benchmark)
     finally:
         sys.path.remove(str(ROOT / "benchmarks"))
-    benchmark.table(Namespace(out=ROOT / "benchmarks" / "results" / "cail_mixup_street.jsonl", where=[]))
-    page = (ROOT / "docs" / "recipes" / "cail_mixup.md").read_text(encoding="utf-8").splitlines()
+    benchmark.table(Namespace(out=ROOT / "benchmarks" / "results" / f"{name}.jsonl", where=[]))
+    lines = (ROOT / "docs" / "recipes" / f"{page}.md").read_text(encoding="utf-8").splitlines()
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert len(printed) > 20 and not [line for line in printed if line not in page]
+    assert len(printed) > least and not [line for line in printed if line not in lines]
