@@ -218,6 +218,8 @@ def test_thresholds_of_vectors_with_camera_statistics_wait_for_an_adapted_model(
     for others, told in ((None, "no camera statistics"), ({"source": "own"}, "other camera statistics"), ("ef" * 6, "other")):
         with pytest.raises(ArtefactError, match=f"made with {told}.*adapted uses those of its own cameras"):
             store_calibration(adapted, plain, "ab" * 6, statistics=others)
+    with pytest.raises(ArtefactError, match="statistics of the whole set, whatever the camera"):
+        store_calibration(model, plain, "ab" * 6, statistics={"source": "whole-set"})
     own = calibrate(town(2), 0.01, samples=10)
     store_calibration(adapted, own, "ab" * 6, statistics="cd" * 6)
     take_over(adapted, again)  # one more camera

@@ -96,7 +96,7 @@ def store_calibration(
 
     Raises:
         ArtefactError: no artefact, or another one than that which made the vectors; or an artefact with camera statistics, and
-            vectors that were made without these.
+            vectors that were made without these; or vectors with statistics of a whole set.
     """
     content = check_maker(folder, made_by, statistics=statistics)
     key = _BY_CAMERA if statistics and not _statistics(content) else _KEY
@@ -132,6 +132,11 @@ def check_maker(folder: str | os.PathLike[str], made_by: str, *, statistics: obj
         who = f"artefact {made_by}" if made_by else "an unknown model"
         raise ArtefactError(
             f"the vectors were made by {who}, {folder} is {own}: thresholds of one model mean nothing for another."
+        )
+    if isinstance(statistics, Mapping) and statistics.get("source") == "whole-set":
+        raise ArtefactError(
+            "the vectors were made with statistics of the whole set, whatever the camera: models that passerby adapt makes use "
+            "those of single cameras. Embed with --camera-statistics own, pooled or train."
         )
     if _statistics(content) not in ("", statistics):
         what = "other camera statistics" if statistics else "no camera statistics"
