@@ -20,6 +20,10 @@ NINE = 1795251600.0  # 2026-11-21T09:00:00 UTC
 
 class Embedder:
     facts, rule, precision, cameras, dim = {"artefact": "a" * 12}, EmbeddingRule(), "fp32", None, 3
+    camera_agnostic = False
+
+    def for_any_camera(self) -> "Embedder":
+        return self
 
     def __call__(self, images, camera=None) -> np.ndarray:
         images = [images] if isinstance(images, str) else list(images)

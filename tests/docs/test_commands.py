@@ -53,7 +53,7 @@ PAGES = {
             "lobby.mp4 --start": "lobby.mp4 --sides 416 --start",
             "plot ranking": "plot ranking --dpi 40",
         },
-        {"passerby evaluate real --data DIR --adapted": "films of real people; tests/cli/test_evaluate_real.py"},
+        {"passerby evaluate real --data DIR": "films of real people; tests/cli/test_evaluate_real.py"},
     ),
     "docs/conventions.md": Page(
         {"FILE.npz": "both", "ARTEFACT": "run/artefact", "GRID": "grid"},
