@@ -52,12 +52,11 @@ def main() -> None:
             for source, words in SOURCES.items():
                 by = embedders_for(network, {"query": data.query, "gallery": data.gallery}, source, train=data.train)
                 query, gallery = (embed(by[key], getattr(data, key)) for key in ("query", "gallery"))
-                if source == "train" and stored is not None:
-                    together = embedders_for(network, {"": data.train}, "whole-set")[""]
-                    anywhere = embed(together, data.query), gallery, find_calibration(stored, by_camera=True)
-                    tell(f"{name}{words}, queries of no camera", *anywhere)
                 thresholds = None if stored is None else find_calibration(stored, by_camera=source != "none")
                 tell(name + words, query, gallery, thresholds)
+                if source == "train" and stored is not None:
+                    together = embedders_for(network, {"": data.train}, "whole-set")[""]
+                    tell(f"{name}{words}, queries of no camera", embed(together, data.query), gallery, thresholds)
 
 
 def tell(name: str, query: Embeddings, gallery: Embeddings, thresholds: Calibration | None = None) -> None:
