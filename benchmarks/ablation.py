@@ -1,8 +1,8 @@
 """What rendered people teach about real ones, and which ingredient of the street, of the population and of training does it.
 
     passerby street render --benchmark M --out street-v1
-    python benchmarks/ablation.py run --root street-v1 --work WORK [--seeds 0 1 2] [--only everything texture ...]
-    python benchmarks/ablation.py table --work WORK
+    python benchmarks/ablation.py run --root street-v1 --work WORK --out ROWS [--seeds 0 1 2] [--only everything texture ...]
+    python benchmarks/ablation.py table --out ROWS
 
 One condition is one change against `everything`: an ingredient is taken out of the rendering (`street_ablations.ABLATIONS`), the
 population is cut (half the people; two of six crops a person; two of four towns, which is half of the people too, and is to be
@@ -12,14 +12,15 @@ from ImageNet weights with cross-entropy and triplet loss on 400 people of arcad
 and winter (Street-v1 M), which nothing here trains on, and among real people (the two TUD videos of ../shared/data as in
 `street.py real`). To choose by the former and report the latter is the rule: nothing is chosen on real people.
 
-`run` goes on where it stopped: a row in WORK/rows.jsonl is not made again, and a training that was stopped is resumed. Two calls
-with different `--only` may share a WORK, and so may two with different `--ids`, `--views`, `--epochs` or `--average`: each row
-keeps them, and `table` prints one table for each. Rows of before this was kept have 400 people, six crops, ten epochs, averaged
-weights (whose batch-norm statistics were those of the last weights, which made all of them find less) and a padding of 10 px.
-One training takes about 3 CPU minutes.
+`run` goes on where it stopped: a row in ROWS is not made again, and a training that was stopped is resumed. Two calls with
+different `--only` may share a WORK and ROWS, and so may two with different `--ids`, `--views`, `--epochs` or `--average`: each
+row keeps them, and `table` prints one table for each. Rows of before this was kept have 400 people, six crops, ten epochs,
+averaged weights (whose batch-norm statistics were those of the last weights, which made all of them find less) and a padding of
+10 px. One training takes about 3 CPU minutes.
 
-camera-bn is measured with the statistics of each test camera's own images, as the recipe wants, which no other row sees; it has
-no colour jitter, and metabin no erasing: their recipes know none.
+Every row is measured plainly and `adapted`, with the statistics of each test camera's own images (no label of theirs is read).
+camera-bn is measured adapted alone, as its recipe wants; it has no colour jitter, and metabin no erasing: their recipes know
+none.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
 }
 RECIPES = ("camera-bn", "metabin")
 BEFORE = {"ids": 400, "views": 6, "epochs": 10, "average": "ema", "pad_px": 10}  # of rows that do not tell their settings
-WITH_TEST_STATISTICS = ("camera-bn",)
+ADAPTED_ONLY = ("camera-bn",)
 CONDITIONS = ("everything", *ABLATIONS, *POPULATIONS, *TRAININGS, *RECIPES)
 
 
@@ -138,11 +139,12 @@ def one_row(condition: str, seed: int, options: argparse.Namespace, tests: dict[
     cpu = time.process_time()
     embedder = artefact.load(trained(condition, train, seed, epochs, run, options.average), device="cpu")
     row: dict[str, Any] = {"condition": condition, "seed": seed, "settings": told, "crops": len(train), "epochs": epochs}
-    row["test_statistics"] = condition in WITH_TEST_STATISTICS
     row["cpu_s"] = round(time.process_time() - cpu)
     for name, data in tests.items():
-        found = by_cameras(data, embedder) if condition in WITH_TEST_STATISTICS else by_network(data, embedder)
-        row[name] = {"map": found.map, "rank1": found.rank(1)}
+        row[name] = {"adapted": by_cameras(data, embedder).map}
+        if condition not in ADAPTED_ONLY:
+            found = by_network(data, embedder)
+            row[name] |= {"map": found.map, "rank1": found.rank(1)}
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
     return row
 
@@ -160,67 +162,75 @@ def settings_of(row: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 def run(options: argparse.Namespace) -> None:
     """Make the rows that are missing."""
     tests = {town: datasets.read("street", options.root / town) for town in HELD_OUT} | {"real": real_test(options.work)}
-    rows = options.work / "rows.jsonl"
-    done = {(row["condition"], row["seed"], settings_of(row)) for row in rows_of(rows)}
+    done = {(row["condition"], row["seed"], settings_of(row)) for row in rows_of(options.out)}
     here = tuple(settings(options).items())
     for seed in options.seeds:
         for condition in options.only:
             if (condition, seed, here) not in done:
                 row = one_row(condition, seed, options, tests)
-                add_row(rows, row)
+                add_row(options.out, row)
                 print(json.dumps(row), flush=True)
 
 
 def table(options: argparse.Namespace) -> None:
     """One table for each settings that there are rows of."""
-    rows = rows_of(options.work / "rows.jsonl")
+    rows = rows_of(options.out)
     for key in dict.fromkeys(map(settings_of, rows)):
         print(", ".join(f"{name} {value}" for name, value in key))
         print_table({(row["condition"], row["seed"]): row for row in rows if settings_of(row) == key})
 
 
-def spread(values: Sequence[float]) -> str:
-    """Deviation of the seeds that there might have been, by those that there are; empty for one."""
-    return f" +- {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+MEASURES = {
+    "unseen towns, mAP": (lambda row: _towns(row, "map"), True),
+    "adapted": (lambda row: _towns(row, "adapted"), True),
+    "real people, mAP": (lambda row: row["real"].get("map"), True),
+    "Rank-1": (lambda row: row["real"].get("rank1"), False),
+    "mAP, adapted": (lambda row: row["real"].get("adapted"), True),
+}  # title: (share of a row, or None where it was not measured; whether the change is shown too)
 
 
 def print_table(found: dict[tuple[str, int], dict[str, Any]]) -> None:
     """Mean and deviation over seeds, per cent, and the mean difference to `everything` with the same seeds."""
-    print("| | unseen towns, mAP | change | real people, mAP | change | real people, Rank-1 | seeds |")
-    print("|---|---|---|---|---|---|---|")
+    titles = [words for title, (_, changes) in MEASURES.items() for words in ((title, "change") if changes else (title,))]
+    print("| | " + " | ".join(titles) + " | seeds |")
+    print("|---" * (len(titles) + 2) + "|")
     there = dict.fromkeys(name for name, _ in found)
     for condition in sorted(there, key=lambda name: CONDITIONS.index(name) if name in CONDITIONS else len(CONDITIONS)):
         seeds = sorted(seed for name, seed in found if name == condition)
         cells = []
-        for measure, changes in ((_towns, True), (_real("map"), True), (_real("rank1"), False)):
-            values = np.array([100 * measure(found[condition, seed]) for seed in seeds])
-            cells.append(f"{values.mean():.1f}{spread(values)}")
-            both = [seed for seed in seeds if ("everything", seed) in found]
+        for measure, changes in MEASURES.values():
+            values = {seed: measure(row) for (name, seed), row in found.items() if name == condition}
+            beside = {seed: measure(row) for (name, seed), row in found.items() if name == "everything"}
+            cells.append(spread([value for value in values.values() if value is not None]))
             if changes:
-                gains = [100 * (measure(found[condition, seed]) - measure(found["everything", seed])) for seed in both]
-                own = condition == "everything" or not gains
-                cells.append("" if own else f"{np.mean(gains):+.1f}{spread(gains)}")
+                gains = [v - beside[s] for s, v in values.items() if v is not None and beside.get(s) is not None]
+                cells.append("" if condition == "everything" else spread(gains, sign="+"))
         print(f"| {_label(condition)} | " + " | ".join(cells) + f" | {len(seeds)} |")
 
 
-def _towns(row: dict[str, Any]) -> float:
-    return float(np.mean([row[town]["map"] for town in HELD_OUT]))
+def spread(shares: Sequence[float], sign: str = "") -> str:
+    """Mean and deviation of the seeds that there might have been, by those that there are, per cent; empty for none."""
+    if not shares:
+        return ""
+    mean = f"{100 * np.mean(shares):{sign}.1f}"
+    return f"{mean} +- {100 * np.std(shares, ddof=1):.1f}" if len(shares) > 1 else mean
 
 
-def _real(what: str) -> Callable[[dict[str, Any]], float]:
-    return lambda row: row["real"][what]
+def _towns(row: dict[str, Any], what: str) -> float | None:
+    shares = [row[town].get(what) for town in HELD_OUT]
+    return None if None in shares else float(np.mean(shares))
 
 
 def _label(condition: str) -> str:
-    name = f"without {condition}" if condition in ABLATIONS else condition
-    return f"{name} (statistics of each test camera)" if condition in WITH_TEST_STATISTICS else name
+    return f"without {condition}" if condition in ABLATIONS else condition
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Read the words and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--work", type=Path, required=True, help="folder for crops, runs and rows.jsonl")
+    parser.add_argument("--out", type=Path, required=True, metavar="ROWS", help="file of rows")
+    parser.add_argument("--work", type=Path, help="folder for crops and runs")
     parser.add_argument("--root", type=Path, help="Street-v1 M")
     parser.add_argument("--only", nargs="+", choices=CONDITIONS, default=list(CONDITIONS), metavar="CONDITION")
     parser.add_argument("--ids", type=int, default=400, help="people over the four towns")
@@ -229,8 +239,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--average", choices=["off", "ema"], default="off", help="of the weights, in all baseline rows")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     options = parser.parse_args(words)
-    if options.what == "run" and options.root is None:
-        parser.error("run needs --root, the folder of Street-v1 M")
+    if options.what == "run" and (options.root is None or options.work is None):
+        parser.error("run needs --work, a folder for crops and runs, and --root, the folder of Street-v1 M")
     (run if options.what == "run" else table)(options)
 
 

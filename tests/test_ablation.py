@@ -35,7 +35,7 @@ def test_rows_of_other_settings_stand_apart_and_old_ones_are_of_theirs(ablation,
     assert ablation.settings_of(row(0, 0.4)) != ablation.settings_of(row(0, 0.4, settings=told))
     lines = [row(0, 0.4), row(1, 0.5), row(2, 0.6), row(0, 0.7, settings=told)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
-    ablation.table(Namespace(work=tmp_path))
+    ablation.table(Namespace(out=tmp_path / "rows.jsonl"))
     said = capsys.readouterr().out
     assert "average ema, pad_px 10" in said and "average off, pad_px 3" in said
     assert "| 50.0 +- 10.0 |" in said and "| 70.0 |" in said  # three seeds: divided by two; one has no spread
@@ -43,3 +43,13 @@ def test_rows_of_other_settings_stand_apart_and_old_ones_are_of_theirs(ablation,
 
 def test_padding_is_the_same_share_at_every_size(ablation):
     assert [ablation.padding(height) for height in (64, 96, 128, 256)] == [2, 3, 5, 10]
+
+
+def test_a_row_that_was_only_adapted_leaves_the_other_columns_empty(ablation, capsys):
+    towns = ("harbour", "winter")
+    everything = row(0, 0.4) | {town: {"map": 0.1, "rank1": 0.2, "adapted": 0.3} for town in towns}
+    cameras = {"condition": "camera-bn", "seed": 0, "real": {"adapted": 0.5}} | {town: {"adapted": 0.4} for town in towns}
+    ablation.print_table({("everything", 0): everything, ("camera-bn", 0): cameras})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "| everything | 10.0 |  | 30.0 |  | 40.0 |  | 40.0 |  |  | 1 |"
+    assert lines[3] == "| camera-bn |  |  | 40.0 | +10.0 |  |  |  | 50.0 |  | 1 |"
