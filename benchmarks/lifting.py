@@ -1,7 +1,7 @@
 """How well crops are lifted to 3-D: against the street, where the truth is known, and on real crops, where one looks.
 
-    python benchmarks/lifting.py [--towns campus market station] [--people 20] [--views 4] [--stored] [--json FILE]
-    python benchmarks/lifting.py --real ../shared/data [--sheet sheet.jpg] [--lift-height 80]
+    python benchmarks/lifting.py [--towns campus market station] [--people 20] [--views 4] [--stored] [--parts] [--json FILE]
+    python benchmarks/lifting.py --real ../shared/data [--sheet sheet.jpg] [--lift-height 80] [--parts]
 
 Street: crops as the cameras' detectors cut them out, at their own size (--stored: as the street stores them, 128 x 256 whatever
 shape the box had, which no lifter can know), lifted by each lifter without knowing anything else. Each pixel of the 64 x 128
@@ -142,6 +142,22 @@ def board(crops: list[Truth]) -> dict[str, object]:
     return printed(rows, [crop.clear for crop in crops])
 
 
+def count_parts(lifter: Lifter, crops: list[np.ndarray], pairs: list[np.ndarray] | None = None) -> dict[str, object]:
+    """How many clouds are made of crops that show no whole person, or two."""
+    kinds = {
+        "lower half": [crop[len(crop) // 2 :] for crop in crops],
+        "lower third": [crop[2 * len(crop) // 3 :] for crop in crops],
+    }
+    result = {}
+    for name, images in (kinds | ({"two people": pairs} if pairs else {})).items():
+        clouds, _ = lifted(lifter, images)
+        reasons = Counter(cloud.reason for cloud in clouds if isinstance(cloud, Refused))
+        made = len(images) - sum(reasons.values())
+        print(f"{name}: a cloud is made of {made} of {len(images)} ({made / len(images):.1%}); refused: {dict(reasons)}")
+        result[name] = {"crops": len(images), "lifted": made, "failed": dict(reasons)}
+    return result
+
+
 def printed(rows: list[tuple[float, ...]], clear: list[bool]) -> dict[str, object]:
     """Print medians and means of the table (N, 4), and give them back."""
     table, result = np.array(rows), {}
@@ -154,23 +170,32 @@ def printed(rows: list[tuple[float, ...]], clear: list[bool]) -> dict[str, objec
     return result
 
 
-def real_crops(folder: Path, height: int, step: int, least: int = 60) -> list[np.ndarray]:
-    """Boxes of the MOT sequences, every `step`-th frame, brought to `height` pixels."""
-    crops = []
+def real_crops(folder: Path, height: int, step: int, least: int = 60) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Boxes of the sequences, every `step`-th frame, brought to `height` pixels, and boxes around two who walk side by side."""
+    crops, pairs = [], []
+
+    def add(picture: Image.Image, corners: tuple[float, ...], to: list[np.ndarray]) -> None:
+        left, top, right, bottom = (round(v) for v in (*np.maximum(corners[:2], 0), *np.minimum(corners[2:], picture.size)))
+        if bottom - top < least or right - left < 16:
+            return
+        cut = picture.crop((left, top, right, bottom))
+        if height:
+            cut = cut.resize((max(round(cut.width * height / cut.height), 8), height), Image.Resampling.BOX)
+        to.append(np.asarray(cut))
+
     for truth in sorted(folder.glob("*.gt.txt")):
         rows = np.loadtxt(truth, delimiter=",")
         source = open_frames(truth.with_name(truth.name.replace(".gt.txt", ".mp4")))
         chosen = range(1, int(rows[:, 0].max()) + 1, step)
         for number, picture in frames(source, chosen):
-            for _, _, x, y, w, h, *_ in rows[rows[:, 0] == number]:
-                box = [round(v) for v in (max(x, 0), max(y, 0), min(x + w, picture.width), min(y + h, picture.height))]
-                if box[3] - box[1] < least or box[2] - box[0] < 16:
-                    continue
-                cut = picture.crop((box[0], box[1], box[2], box[3]))
-                if height:
-                    cut = cut.resize((max(round(cut.width * height / cut.height), 8), height), Image.Resampling.BOX)
-                crops.append(np.asarray(cut))
-    return crops
+            boxes = rows[rows[:, 0] == number][:, 2:6]
+            for at, (x, y, w, h) in enumerate(boxes):
+                add(picture, (x, y, x + w, y + h), crops)
+                for X, Y, W, H in boxes[at + 1 :]:
+                    apart = abs((X + W / 2) - (x + w / 2)) / w
+                    if 0.5 < apart < 1.3 and abs(Y - y) < 0.2 * h and 0.75 < H / h < 1.3:
+                        add(picture, (min(x, X), min(y, Y), max(x + w, X + W), max(y + h, Y + H)), pairs)
+    return crops, pairs
 
 
 def write_real(lifter: Lifter, crops: list[np.ndarray], sheet: Path | None) -> dict[str, object]:
@@ -201,16 +226,22 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="folder with MOT videos: measure these instead")
     parser.add_argument("--every", type=int, default=8, help="of the videos' frames")
     parser.add_argument("--lift-height", type=int, default=80)
+    parser.add_argument("--parts", action="store_true", help="also count clouds that are made of parts of people")
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.real is not None:
-        crops = real_crops(given.real, given.lift_height, given.every)
-        result = {"real": write_real(open_lifter("anny"), crops, given.sheet)}
+        lifter = open_lifter("anny")
+        crops, pairs = real_crops(given.real, given.lift_height, given.every)
+        result = {"real": write_real(lifter, crops, given.sheet)}
+        if given.parts:
+            result["parts"] = count_parts(lifter, crops, pairs)
     else:
         truth = street(given.towns, given.people, given.views, given.seed, given.stored)
         result = {"board": board(truth), **{name: measure(name, open_lifter(name), truth) for name in given.lifters}}
+        if given.parts:
+            result["parts"] = count_parts(open_lifter("anny"), [crop.image for crop in truth])
     if given.json is not None:
         given.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from passerby.artefact import Artefact, load, provenance, read_artefact, read_description, save_artefact
+from passerby.artefact import Artefact, load, load_classifier, provenance, read_artefact, read_description, save_artefact
 from passerby.embedder import Embedder, EmbeddingRule
 from passerby.errors import ArtefactError, UsageError
 from passerby.models import ModelConfig, Outputs, build_model
@@ -273,6 +273,65 @@ def test_a_network_of_this_package_is_built_again_from_its_description(tmp_path)
     again = Embedder(searching.to(memory_format=torch.channels_last), preprocess)(IMAGES)
     assert np.array_equal(found, again)
     assert np.array_equal(load(tmp_path / "pcb", device="cpu")(IMAGES), found)
+
+
+def a_classifier(path):
+    """A network that tells three classes apart, and the artefact of it."""
+    config = ModelConfig("osnet_x0_25", image_size=(64, 32))
+    torch.manual_seed(0)
+    model = build_model(config, num_classes=3).eval()
+    bare = model.without_classifier()
+    own = {name: tensor for name, tensor in model.state_dict().items() if name not in bare.state_dict()}
+    described = Artefact("baseline", {}, asdict(config), Preprocess(size=(64, 32)), EmbeddingRule(), model.embedding_dim)
+    labels = (("d", 1), ("d", 2), ("d", 3))
+    written = save_artefact(path, bare, replace(described, label_map=labels, classes=("bed", "sofa", "table")), classifier=own)
+    return model, written
+
+
+def test_a_classifier_that_was_kept_answers_bit_for_bit_as_before(tmp_path):
+    model, written = a_classifier(tmp_path / "m")
+    found, facts = load_classifier(tmp_path / "m", device="cpu")
+    assert facts.classes == written.classes == ("bed", "sofa", "table") and not found.training
+    assert facts.classifier_sha256 == written.classifier_sha256 != ""
+    inputs = torch.rand(2, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(found(inputs).logits[0], model(inputs).logits[0])
+    assert load(tmp_path / "m", device="cpu")(IMAGES).shape == (5, model.embedding_dim)  # search does without it
+    assert set(read_artefact(tmp_path / "m")[1]) == set(model.without_classifier().state_dict())
+
+
+def test_an_artefact_that_is_written_on_without_its_classifier_names_no_classes(tmp_path):
+    model, written = a_classifier(tmp_path / "m")
+    again = save_artefact(tmp_path / "m", model.without_classifier(), written)
+    assert again.classes == () == read_description(tmp_path / "m").classes and again.classifier_sha256 == ""
+    assert not (tmp_path / "m" / "classifier.safetensors").exists()
+
+
+def test_an_older_artefact_keeps_no_classifier_and_says_so(tmp_path):
+    a_classifier(tmp_path / "m")
+    edit(tmp_path / "m", lambda content: [content.pop(key) for key in ("classes", "classifier_sha256")])
+    assert read_description(tmp_path / "m").classes == () and load(tmp_path / "m", device="cpu").dim > 0
+    with pytest.raises(ArtefactError, match="m keeps no classifier: it is for search, or was written before classifiers"):
+        load_classifier(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda p: (p / "classifier.safetensors").unlink(), "m lacks classifier.safetensors: the artefact is incomplete"),
+        (
+            lambda p: (p / "classifier.safetensors").write_bytes(b"x"),
+            r"classifier.safetensors has SHA-256 .*, passerby.json says",
+        ),
+        (lambda p: edit(p, lambda c: c.update(classes=["bed"])), r"is \(3, 512\), the network has \(1, 512\)"),
+        (lambda p: edit(p, lambda c: c.update(classifier_sha256=5)), "classifier_sha256 is 5; it must be text"),
+    ],
+)
+def test_a_damaged_classifier_is_refused(tmp_path, damage, text):
+    a_classifier(tmp_path / "m")
+    damage(tmp_path / "m")
+    with pytest.raises(ArtefactError, match=text):
+        load_classifier(tmp_path / "m")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """An artefact: one folder with a network's weights and all that is needed to use them. Nothing in it is executed.
 
-model.safetensors    the weights
-passerby.json        recipe, configuration, network, preprocessing, embedding rule, label map, data, licence, seed, versions,
-                     and the SHA-256 of the weights
-cameras.safetensors  where the model was adapted to cameras: their statistics, named and hashed in passerby.json
+model.safetensors       the weights
+passerby.json           recipe, configuration, network, preprocessing, embedding rule, label map, data, licence, seed, versions,
+                        and the SHA-256 of the weights
+cameras.safetensors     where the model was adapted to cameras: their statistics, named and hashed in passerby.json
+classifier.safetensors  where the model was trained to tell classes apart, not to search: the classifier's weights, hashed in
+                        passerby.json, which names the classes
 """
 
 from __future__ import annotations
@@ -37,11 +39,13 @@ from passerby.transforms import Preprocess
 
 __all__ = [
     "CAMERAS_FILE",
+    "CLASSIFIER_FILE",
     "DESCRIPTION_FILE",
     "WEIGHTS_FILE",
     "Artefact",
     "default_model",
     "load",
+    "load_classifier",
     "named_model",
     "provenance",
     "read_artefact",
@@ -54,10 +58,11 @@ __all__ = [
 WEIGHTS_FILE = "model.safetensors"
 DESCRIPTION_FILE = "passerby.json"
 CAMERAS_FILE = "cameras.safetensors"
+CLASSIFIER_FILE = "classifier.safetensors"
 FORMAT = 1
 _HOUSE = Path(__file__).parent / "house"  # ships with the package
 _SHIPPED = {"house": "", "house-int8": "model.int8.onnx"}  # name on the command line -> file in its folder
-_LATER = ("cameras", "cameras_sha256")  # fields that older artefacts of this format lack
+_LATER = ("cameras", "cameras_sha256", "classes", "classifier_sha256")  # fields that older artefacts of this format lack
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class Artefact:
         weights_sha256: of the weights file; its first 12 digits name the artefact in embeddings and galleries.
         cameras: what is known of each camera's statistics: ``name``, images, how they were estimated, drift.
         cameras_sha256: of the file with their statistics; empty where there are none.
+        classes: names of the classes that its classifier tells apart, in their order; empty where no classifier was kept.
+        classifier_sha256: of the file with the classifier's weights; empty where there is none.
     """
 
     recipe: str
@@ -98,6 +105,8 @@ class Artefact:
     weights_sha256: str = ""
     cameras: tuple[Mapping[str, Any], ...] = ()
     cameras_sha256: str = ""
+    classes: tuple[str, ...] = ()
+    classifier_sha256: str = ""
 
     @property
     def short_id(self) -> str:
@@ -123,6 +132,7 @@ def save_artefact(
     facts: Artefact,
     *,
     statistics: CameraStatistics | None = None,
+    classifier: Mapping[str, Tensor] | None = None,
     further: Mapping[str, Any] | None = None,
 ) -> Artefact:
     """Write an artefact folder, whole or not at all; an older artefact at `path` is replaced.
@@ -132,6 +142,7 @@ def save_artefact(
         model: the bare network, as `build_model` makes it without classes: `ReidModel.without_classifier`.
         facts: the description; hashes are filled in here.
         statistics: of the cameras that `facts` names, in that order.
+        classifier: weights that the network has with a classifier of the classes that `facts` names, and without it not.
         further: entries of the description that are no facts of the network, such as a calibration.
 
     Returns:
@@ -146,11 +157,16 @@ def save_artefact(
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", dir=target.parent))
     try:
-        _write_weights(temporary / WEIGHTS_FILE, model)
-        written = replace(facts, weights_sha256=_sha256(temporary / WEIGHTS_FILE), cameras_sha256="")
+        _write_weights(temporary / WEIGHTS_FILE, model.state_dict())
+        written = replace(facts, weights_sha256=_sha256(temporary / WEIGHTS_FILE), cameras_sha256="", classifier_sha256="")
         if statistics is not None:
             statistics.save(temporary / CAMERAS_FILE)
             written = replace(written, cameras_sha256=_sha256(temporary / CAMERAS_FILE))
+        if classifier is None:
+            written = replace(written, classes=())
+        else:
+            _write_weights(temporary / CLASSIFIER_FILE, classifier)
+            written = replace(written, classifier_sha256=_sha256(temporary / CLASSIFIER_FILE))
         try:
             write_json(temporary / DESCRIPTION_FILE, {**to_dict(written), **(further or {})})
         except (TypeError, ValueError) as error:
@@ -162,11 +178,11 @@ def save_artefact(
     return written
 
 
-def _write_weights(path: Path, model: nn.Module) -> None:
+def _write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
     # Clones: safetensors refuses tensors that share memory, and does not keep other strides (channels_last).
-    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     save_file(weights, path)
     with path.open("rb") as written:
         os.fsync(written.fileno())
@@ -211,23 +227,26 @@ def read_artefact(path: str | os.PathLike[str]) -> tuple[Artefact, dict[str, Ten
     Raises:
         ArtefactError: no artefact, a file missing or damaged, weights that are not those of the description, or a newer format.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     folder = named_model(path)
     facts = read_description(folder)
     if _exported_file(folder) is not None:
         raise ArtefactError(
             f"{folder} is an exported network, whose weights cannot be changed: give the artefact that it came from."
         )
-    weights = folder / WEIGHTS_FILE
-    if not weights.is_file():
-        raise ArtefactError(f"{folder} lacks {WEIGHTS_FILE}: the artefact is incomplete; copy the whole folder again.")
-    _check_sha256(weights, facts.weights_sha256)
+    return facts, _read_weights(folder / WEIGHTS_FILE, facts.weights_sha256)
+
+
+def _read_weights(file: Path, told: str) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not file.is_file():
+        raise ArtefactError(f"{file.parent} lacks {file.name}: the artefact is incomplete; copy the whole folder again.")
+    _check_sha256(file, told)
     try:
-        return facts, load_file(weights)
+        return load_file(file)
     except SafetensorError as error:
-        raise ArtefactError(f"{weights} is no readable safetensors file: {error}.") from error
+        raise ArtefactError(f"{file} is no readable safetensors file: {error}.") from error
 
 
 def read_cameras(path: str | os.PathLike[str]) -> CameraStatistics | None:
@@ -310,9 +329,10 @@ def _parsed(path: Path, content: dict[str, Any]) -> Artefact:
         if not all(isinstance(entry, dict) for entry in (content["model"], *content["data"])):
             raise TypeError("model and each entry of data must be mappings.")
         content["cameras"] = tuple(content.get("cameras", ()))
+        content["classes"] = tuple(str(name) for name in content.get("classes", ()))
         if not all(isinstance(camera["name"], str) for camera in content["cameras"]):
             raise TypeError("each entry of cameras must have a name.")
-        for key in ("weights_sha256", "cameras_sha256"):
+        for key in ("weights_sha256", "cameras_sha256", "classifier_sha256"):
             if not isinstance(content.get(key, ""), str):
                 raise TypeError(f"{key} is {content[key]!r}; it must be text.")
     except (TypeError, ValueError, AttributeError, KeyError, PasserbyError) as error:
@@ -399,14 +419,7 @@ def load(
         )  # fmt: skip
     device = resolve_device(device)
     facts, weights = read_artefact(path)
-    try:
-        with random_state.preserved():  # the start weights that are drawn here are overwritten at once
-            model = (build or _built)(facts.model)
-    except PasserbyError as error:
-        raise ArtefactError(f"{path} holds a network that cannot be built here: {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:  # a description with values of the wrong type
-        raise ArtefactError(f"{path} describes its network with values that it cannot have: {error}") from error
-    _fill(model, weights, Path(path))
+    model = _filled(path, facts, build or _built, weights)
     cameras = None if without_statistics else read_cameras(path)
     if cameras is not None and not camera_norms(model):
         use_camera_norms(model, camera_trained=False)
@@ -421,6 +434,45 @@ def load(
         facts=_meta(facts, cameras is not None), cameras=cameras, camera_agnostic=camera_agnostic,
         without_statistics=without_statistics,
     )  # fmt: skip
+
+
+def load_classifier(path: str | os.PathLike[str], *, device: torch.device | str = "auto") -> tuple[nn.Module, Artefact]:
+    """Load the network of an artefact with the classifier that it keeps.
+
+    Args:
+        path: the artefact folder.
+        device: ``auto`` is CUDA where there is one, else the CPU.
+
+    Returns:
+        The network in evaluation mode, whose ``logits`` follow ``classes`` of the description, and the description.
+
+    Raises:
+        ArtefactError: see `load`; or an artefact without a classifier.
+    """
+    path, device = named_model(path), resolve_device(device)
+    facts, weights = read_artefact(path)
+    if not facts.classes:
+        raise ArtefactError(
+            f"{path} keeps no classifier: it is for search, or was written before classifiers of objects were kept."
+        )
+    weights |= _read_weights(path / CLASSIFIER_FILE, facts.classifier_sha256)
+    model = _filled(path, facts, lambda description: _built(description, len(facts.classes)), weights)
+    return model.eval().to(device), facts
+
+
+def _filled(
+    path: Path, facts: Artefact, build: Callable[[Mapping[str, Any]], nn.Module], weights: Mapping[str, Tensor]
+) -> nn.Module:
+    """The network that `facts` describes, with its weights."""
+    try:
+        with random_state.preserved():  # the start weights that are drawn here are overwritten at once
+            model = build(facts.model)
+    except PasserbyError as error:
+        raise ArtefactError(f"{path} holds a network that cannot be built here: {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:  # a description with values of the wrong type
+        raise ArtefactError(f"{path} describes its network with values that it cannot have: {error}") from error
+    _fill(model, weights, path)
+    return model
 
 
 def _load_exported(
@@ -471,17 +523,17 @@ def _meta(facts: Artefact, adapted: bool) -> dict[str, Any]:
     }
 
 
-def _built(description: Mapping[str, Any]) -> nn.Module:
+def _built(description: Mapping[str, Any], classes: int = 0) -> nn.Module:
     from passerby.models import ModelConfig, build_model
     from passerby.models.point_models import PointModelConfig, build_point_model, is_point_model
 
     if is_point_model(description):
-        return build_point_model(PointModelConfig(**description))
+        return build_point_model(PointModelConfig(**description), classes)
     known = [f.name for f in fields(ModelConfig)]
     unknown = [name for name in description if name not in known]
     if unknown:
         raise ArtefactError(f'no option "{unknown[0]}". {nearest(unknown[0], known)}')
-    return build_model(ModelConfig(**description))
+    return build_model(ModelConfig(**description), classes)
 
 
 def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:

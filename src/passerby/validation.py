@@ -143,6 +143,7 @@ class ClassificationEvaluation:
         device: where the network runs.
         batch_size: images a forward pass.
         by_class: measure the mean of the classes' own errors too.
+        workers: processes that decode; 0: none beside the calling one.
     """
 
     model: Callable[[], nn.Module]
@@ -152,6 +153,7 @@ class ClassificationEvaluation:
     device: torch.device | str = "cpu"
     batch_size: int = 64
     by_class: bool = False
+    workers: int = 0
 
     @torch.inference_mode()
     def __call__(self, max_batches: int | None = None) -> dict[str, float]:
@@ -160,7 +162,7 @@ class ClassificationEvaluation:
         share_buffers(model)
         split = self.split if max_batches is None else self.split[: max_batches * self.batch_size]
         transform, prepared = _input_stage(self.preprocess)
-        loader = EvalLoader(split, transform, batch_size=self.batch_size, label_map=self.labels)
+        loader = EvalLoader(split, transform, batch_size=self.batch_size, workers=self.workers, label_map=self.labels)
         wrong, labels, loss = [], [], 0.0
         for batch in (each.to(self.device) for each in loader):
             logits = model(prepared(batch.inputs)).logits

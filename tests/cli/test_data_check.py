@@ -44,6 +44,25 @@ def test_the_folder_may_come_from_the_environment(people, monkeypatch, capsys):
     assert "no image was opened (--quick)" in capsys.readouterr().out
 
 
+def test_clouds_are_read(tmp_path, capsys):
+    root = tmp_path / "3DMarket+bg"
+    names = {"train_all": ("0002_c1", "0002_c2"), "query": ("0003_c1",), "gallery": ("0003_c2",)}
+    clouds = [root / folder / name[:4] / f"{name}s1_000001_01.jpg.obj" for folder, each in names.items() for name in each]
+    for path in clouds:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("v 0 0 0 0 0 0\n" * 512)
+    words = ["data", "check", str(root), "--dataset", "clouds"]
+    assert main(words) == 0
+    assert "4 clouds read; problems: 0, consequences: 0, notes: 0" in capsys.readouterr().out
+    clouds[0].write_text("v 0 0 0 0 0 0\n" * 400)
+    assert main(words) == 1
+    shown = capsys.readouterr()
+    assert "4 clouds read; problems: 1, consequences: 0, notes: 0" in shown.out
+    assert '1 of 4 clouds do not have the 512 points of the others ("0002_c1s1_000001_01.jpg.obj" 400)' in shown.err
+    assert main([*words, "--quick"]) == 0
+    assert "no cloud was opened (--quick); problems: 0" in capsys.readouterr().out
+
+
 def test_a_problem_is_printed_written_and_fails(people, tmp_path, capsys):
     (people / "query" / "3" / "3_c1.png").write_bytes(b"")
     file = tmp_path / "report.json"

@@ -41,10 +41,52 @@ def test_the_published_tree_of_market(tmp_path: Path):
     assert any("12,936" in note for note in data.notes)  # the counts of the release are known
 
 
-def test_a_check_counts_clouds_without_taking_them_for_images(tmp_path: Path):
-    report = datasets.check(market_3d(tmp_path / "3DMarket+bg"))
-    assert report.dataset == "market1501-3d" and report.decoded == 0
-    assert not [finding.text for finding in report.problems if 'image "' in finding.text]
+def problems(root: Path, *, name: str = "clouds", quick: bool = False) -> dict[str, str]:
+    """What a check says of the clouds themselves."""
+    return {one.kind: one.text for one in datasets.check(root, name, quick=quick).findings if one.kind.endswith("-clouds")}
+
+
+def test_a_check_reads_clouds_without_taking_them_for_images(tmp_path: Path):
+    root = market_3d(tmp_path / "3DMarket+bg")
+    report = datasets.check(root)
+    assert report.dataset == "market1501-3d" and (report.decoded, report.clouds) == (0, 11)
+    assert not [finding.text for finding in report.problems if 'image "' in finding.text] and problems(root) == {}
+    assert datasets.check(root, quick=True).clouds == 0
+
+
+def test_a_check_finds_clouds_at_which_training_would_stop(tmp_path: Path):
+    """In every form, the first named with what is wrong and the others by name."""
+    root = market_3d(tmp_path / "3DMarket+bg")
+    nan, cut, grey = (next((root / "train_all").rglob(f"{name}*")) for name in ("0007_c3", "0007_c6", "0002_c1"))
+    nan.write_text("v 0 nan 0 0 0 0\n")
+    cut.with_suffix(".npz").write_bytes(b"PK\x03\x04")
+    grey.write_text("v 0 0 0\n")
+    found = problems(root)
+    assert found["unreadable-clouds"] == (
+        f'"{nan}" has 1 of 1 points that are not finite: make the file again. And 1 more: "{cut.with_suffix(".npz").name}".'
+    )
+    assert found["colourless-clouds"] == (
+        '1 of 9 clouds have no colours ("0002_c1s1_000451_03.jpg.obj"): only a network with inputs xyz takes them.'
+    )
+    assert datasets.check(root).clouds == 9
+    nan.write_bytes(b"")
+    assert problems(root, quick=True) == {"unreadable-clouds": f'cloud "{nan}" has zero bytes. Copy or unpack it again.'}
+    nan.unlink()
+    nan.symlink_to("nowhere.obj")
+    assert problems(root, quick=True)["unreadable-clouds"] == f'cloud "{nan}" cannot be read: No such file or directory.'
+
+
+def test_a_check_compares_the_numbers_of_points(tmp_path: Path):
+    root = market_3d(tmp_path / "3DMarket+bg")
+    for path in root.rglob("*.obj"):
+        path.write_text("v 0 0 0 0 0 0\n" * 3)
+    (odd,) = (root / "query").rglob("0003_*")
+    odd.write_text("v 0 0 0 0 0 0\n" * 2)
+    report = datasets.check(root)
+    assert [finding.text for finding in report.problems if finding.kind == "uneven-clouds"] == [
+        '1 of 11 clouds do not have the 3 points of the others ("0003_c2s1_000101_00.jpg.obj" 2): the clouds of a batch need '
+        "equal numbers. Make all from images of one size, or train on the first points of each alone (--first 2)."
+    ]
 
 
 def test_any_tree_of_that_form_and_its_quickest_files(tmp_path: Path):
@@ -67,6 +109,43 @@ def test_people_of_msmt17_are_counted_from_1_and_test_people_behind_them(tmp_pat
     (tmp_path / "3DMSMT+bg" / "lift.json").touch()  # of `passerby lift`, whose folders have the people's own numbers
     data = datasets.read("msmt17-3d", tmp_path / "3DMSMT+bg")
     assert data.train[0].pid == data.query[0].pid == 0
+
+
+def test_the_counts_of_all_published_trees_are_those_of_their_images(tmp_path: Path):
+    names = {"market1501-3d": "market1501", "dukemtmc-3d": "dukemtmc", "cuhk03-np-3d": "cuhk03-np-detected"}
+    for name, images in {**names, "msmt17-3d": "msmt17-trainval"}.items():
+        assert DATASETS[name].expected == DATASETS[images].expected and DATASETS[name].expected["train"].images > 7_000
+    for folder in ("train_all", "query", "gallery"):
+        touch(tmp_path / folder / "0001" / f"0001_c{len(folder) % 2 + 1}s1_000001_01.jpg.obj")
+    for name, count in (("cuhk03-np-3d", "7,365"), ("msmt17-3d", "32,621")):
+        assert any(f"(expected {count})" in note for note in datasets.read(name, tmp_path).notes)
+
+
+def test_lifted_clouds_are_not_the_published_ones(tmp_path: Path):
+    root = market_3d(tmp_path / "3DMarket+bg")
+    note = (
+        "the clouds were made by passerby lift (lift.json says how) and are not the published ones: published figures are of "
+        "other clouds"
+    )
+    assert note not in datasets.read("market1501-3d", root).notes
+    (root / "lift.json").write_text("{}")
+    assert datasets.read("market1501-3d", root).notes.count(note) == 1 and note in datasets.check(root).notes
+    assert note not in datasets.read("clouds", root).notes  # nothing is published on one's own tree
+
+
+def test_training_and_validation_are_one_where_the_published_tree_has_them_so(tmp_path: Path):
+    names = {"train": ["0000_000_01_0303morning_0015_0", "0000_001_02_0303noon_0020_0"], "val": ["0000_002_04_0303noon_0100_0"]}
+    for folder, stems in names.items():
+        for stem in stems:
+            touch(tmp_path / folder / "0000" / f"{stem}.jpg.obj")
+    touch(tmp_path / "val" / "0000" / "0000_001_02_0303noon_0020_0.jpg.npz")  # copied, not moved
+    for folder in ("query", "gallery"):
+        touch(tmp_path / folder / "0000" / f"0000_000_0{len(folder)}_0303morning_0015_0.jpg.obj")
+    data = datasets.read("msmt17-3d", tmp_path)
+    assert [record.path.name.removesuffix(".jpg.obj") for record in data.train] == [*names["train"], *names["val"]]
+    assert data.train.pids.tolist() == [1, 1, 1] and not len(data.val)
+    own = datasets.read("clouds", tmp_path)
+    assert (len(own.train), len(own.val)) == (2, 2)
 
 
 def test_a_tree_without_clouds_is_a_fault(tmp_path: Path):
@@ -112,6 +191,12 @@ def test_meshes_of_modelnet40(tmp_path: Path):
     assert locate(tmp_path)[0].name == "modelnet40"
     assert data.train.pids.tolist() == [1, 1, 2, 2] and data.val.pids.tolist() == [1, 2]
     assert data.notes[0] == "objects, not people: a class stands where a person stands"
+    touch(tmp_path / "chair" / "train" / "chair_9.obj")
+    report = datasets.check(tmp_path)
+    assert [finding.text for finding in report.findings if finding.kind == "unopened-meshes"] == [
+        "7 meshes were not opened: a damaged one stops the training that draws points of it."
+    ]
+    assert report.clouds is None and not report.problems
     for path in tmp_path.glob("*/test/*"):
         path.unlink()
     with pytest.raises(DataError, match=r"no meshes \(.off, .obj\) in CLASS/test"):
@@ -129,6 +214,14 @@ def test_rows_of_modelnet40(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "train0.h5" / "0", 4),
         (tmp_path / "train0.h5" / "1", 1),
     ]
+    assert datasets.check(tmp_path).clouds == 3 and problems(tmp_path, name="modelnet40") == {}
+    with h5py.File(tmp_path / "test1.h5", "w") as file:
+        file["data"], file["label"] = np.full((2, 8, 3), np.nan), np.array([[0], [0]])
+    (tmp_path / "test_files.txt").write_text("data/modelnet40_ply_hdf5_2048/test0.h5\ndata/modelnet40_ply_hdf5_2048/test1.h5\n")
+    assert problems(tmp_path, name="modelnet40")["unreadable-clouds"] == (
+        f'"{tmp_path / "test1.h5" / "0"}" has 8 of 8 points that are not finite: make the file again. And 1 more: "test1.h5/1".'
+    )
+    (tmp_path / "test_files.txt").write_text("data/modelnet40_ply_hdf5_2048/test0.h5\n")
     for labels in ([[0.5]], [[-5]], [[0, 1, 2]]):
         with h5py.File(tmp_path / "test0.h5", "w") as file:
             file["data"], file["label"] = np.zeros((1, 8, 3)), np.array(labels)

@@ -34,9 +34,10 @@ def test_on_a_regular_plane_which_of_the_almost_equal_is_taken_does_not_depend_o
     squares = sum((plane[0, :, None, c] - plane[0, None, :, c]).square() for c in range(3)).fill_diagonal_(-1)
     wanted = squares.sort(dim=1, stable=True).indices[:, :6]
     assert torch.equal(point_ops.k_nearest(plane, 6)[0], wanted)
-    found = point_traced.nearest(plane, 6, 16)[0]
-    assert torch.equal(squares.gather(1, found), squares.gather(1, wanted))  # torch takes any of those that are equal
-    assert torch.equal(point_traced.farthest(plane, 60, 1e-3), point_ops.farthest_points(plane, 60))
+    for found in (point_traced.nearest(plane, 6, 16)[0], point_ops._k_nearest_of(plane, 6)[0]):  # of graphs, of other devices
+        assert torch.equal(squares.gather(1, found), squares.gather(1, wanted))  # torch takes any of those that are equal
+    for farthest in (point_traced.farthest(plane, 60, 1e-3), point_ops._farthest_points_of(plane, 60)):
+        assert torch.equal(farthest, point_ops.farthest_points(plane, 60))
 
 
 def test_traced_operations_are_those_of_the_loops():

@@ -40,6 +40,31 @@ def test_what_cannot_be_lifted_is_refused_and_the_others_are_not(anny, people: d
     assert answers[0].detail == "presence 0.00, at least 0.5 is needed"
 
 
+@pytest.mark.parametrize("name", ["front", "side"])
+@pytest.mark.parametrize("share", [0.5, 0.66])
+def test_legs_are_no_person(anny, people: dict[str, np.ndarray], name: str, share: float):
+    image = people[name]
+    legs = np.asarray(Image.fromarray(image[round(share * len(image)) :]).resize((64, 128)))
+    answer = lift(anny, legs)
+    assert isinstance(answer, Refused), "a whole person was made of legs"
+
+
+@pytest.mark.parametrize("lifter", ["anny", "template"])
+def test_images_that_are_none_are_refused_in_a_line(lifter: str, request: pytest.FixtureRequest):
+    ready = request.getfixturevalue("anny") if lifter == "anny" else open_lifter("template")
+    for image, found in {
+        "float": (np.zeros((128, 64, 3), np.float32), r"\(128, 64, 3\) float32"),
+        "grey": (np.zeros((128, 64), np.uint8), r"\(128, 64\) uint8"),
+        "alpha": (np.zeros((128, 64, 4), np.uint8), r"\(128, 64, 4\) uint8"),
+        "empty": (np.zeros((0, 64, 3), np.uint8), r"\(0, 64, 3\) uint8"),
+        "picture": (Image.new("RGB", (64, 128)), "a Image"),
+    }.values():
+        with pytest.raises(UsageError, match=f"is {found}: give a NumPy array"):
+            lift(ready, image)  # pyright: ignore[reportArgumentType]
+    answer = lift(ready, np.zeros((15, 20, 3), np.uint8))
+    assert answer == Refused("person too small", "the crop has 20 x 15 pixels, at least 8 x 16 are needed")
+
+
 def test_of_two_people_one_can_be_lifted(people: dict[str, np.ndarray]):
     pytest.importorskip("onnxruntime", reason="lifting by landmarks needs onnxruntime")
     assert not isinstance(lift(open_lifter("anny", LifterOptions(two_people=False)), people["two"]), Refused)
@@ -52,7 +77,7 @@ def test_each_limit_has_its_words(anny, people: dict[str, np.ndarray]):
 
     limits = Limits()
     said = {}
-    for name, value in {"presence": 1.01, "height": 1.1, "seen": 26, "residual_m": 0.001}.items():
+    for name, value in {"presence": 1.01, "height": 1.1, "seen": 26, "moved": -1.0, "residual_m": 0.001}.items():
         (answer,) = AnnyLifter(limits=replace(limits, **{name: value}), second=False)([Crop(people["front"])])
         assert isinstance(answer, Refused)
         said[name] = answer.reason
@@ -60,6 +85,7 @@ def test_each_limit_has_its_words(anny, people: dict[str, np.ndarray]):
         "presence": "no person",
         "height": "person too small",
         "seen": "too little of a person",
+        "moved": "too little of a person",
         "residual_m": "no body fits",
     }
 

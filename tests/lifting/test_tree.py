@@ -122,6 +122,80 @@ def test_what_fails_is_listed_with_its_reason_and_tried_again(market: Path, tmp_
     assert (report.made, report.kept) == (2, 1) and failures(out) == []
 
 
+def test_a_part_of_a_run_keeps_the_rows_of_what_it_does_not_try(market: Path, tmp_path: Path):
+    """A row goes when its image is tried again and becomes a cloud, or has become one meanwhile."""
+    train, out = market / "bounding_box_train", tmp_path / "out"
+    sound = {path.name: path.read_bytes() for path in train.iterdir()}
+    for name in sound:
+        (train / name).write_bytes(b"x")
+    first, second, third = sorted(sound)
+    lift_folder(train, out, TEMPLATE, dataset="images")
+    assert [row[0] for row in failures(out)] == [first, second, third]
+    lift_folder(train, out, TEMPLATE, dataset="images", limit=1)
+    assert [row[0] for row in failures(out)] == [first, second, third]
+    (train / first).write_bytes(sound[first])
+    report = lift_folder(train, out, TEMPLATE, dataset="images", limit=1)
+    assert (report.made, report.failures) == (1, ()) and [row[0] for row in failures(out)] == [second, third]
+    shutil.copy(out / f"{first}.npz", out / f"{third}.npz")
+    lift_folder(train, out, TEMPLATE, dataset="images", limit=1)
+    assert [row[0] for row in failures(out)] == [second]
+
+
+def test_a_stopped_run_keeps_the_rows_of_what_it_did_not_reach(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    train, out = market / "bounding_box_train", tmp_path / "out"
+    for path in train.iterdir():
+        path.write_bytes(b"x")
+    lift_folder(train, out, TEMPLATE, dataset="images")
+    before = failures(out)
+
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tree, "_lift_batch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        lift_folder(train, out, TEMPLATE, dataset="images")
+    assert len(before) == 3 and failures(out) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"image,reason\n", b"image,reason,detail\na.jpg,no image\n", b"\xff\xfe"])
+def test_a_list_of_failures_that_is_damaged_is_not_overwritten(market: Path, tmp_path: Path, content: bytes):
+    out = tmp_path / "out"
+    lift_folder(market / "query", out, TEMPLATE)
+    (out / "failures.csv").write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        lift_folder(market / "query", out, TEMPLATE)
+    assert str(raised.value) == (
+        f'"{out / "failures.csv"}" is no list of image, reason and detail any more: delete it; without --limit every image that '
+        "has no cloud is tried and listed again."
+    )
+    assert (out / "failures.csv").read_bytes() == content
+
+
+def test_all_training_images_of_msmt17_are_read_back(market: Path, tmp_path: Path):
+    """Its lists keep some of them for validation; the published tree, and whoever trains on it, has them all."""
+    root, out = tmp_path / "MSMT17_V1", tmp_path / "3DMSMT+bg"
+    picture = next((market / "query").iterdir())
+    lists = {
+        "train": ["0000/0000_000_01_0303morning_0015_0.jpg", "0001/0001_001_15_0303noon_0020_1_ex.jpg"],
+        "val": ["0000/0000_002_04_0303afternoon_0100_0.jpg", "0001/0001_002_15_0303noon_0020_2.jpg"],
+        "query": ["0000/0000_000_02_0303morning_0001_0.jpg"],
+        "gallery": ["0000/0000_001_12_0303noon_0003_0.jpg"],
+    }
+    for subset, names in lists.items():
+        for name in names:
+            path = root / ("train" if subset in ("train", "val") else "test") / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(picture, path)
+        (root / f"list_{subset}.txt").write_text("".join(f"{name} {int(name[:4])}\n" for name in names))
+    report = lift_folder(root, out, TEMPLATE)
+    assert report.made == 6 and len(list(out.rglob("*.npz"))) == 6 and report.dataset == "msmt17-3d"
+    wanted, found = read("msmt17-trainval", root), read(report.dataset, out)
+    for subset in ("train", "val", "query", "gallery"):
+        before, after = (sorted((r.pid, r.camid) for r in getattr(data, subset)) for data in (wanted, found))
+        assert after == before
+    assert any("other clouds" in note for note in found.notes) and any("(expected 32,621)" in note for note in found.notes)
+
+
 def test_a_look_takes_images_from_all_over(market: Path, tmp_path: Path):
     report = lift_folder(market, tmp_path / "out", TEMPLATE, dataset="market-style", limit=3)
     assert report.images == 3

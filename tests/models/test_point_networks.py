@@ -240,6 +240,20 @@ def test_colours_do_not_move_a_graph_in_space():
     assert np.array_equal(*places)
 
 
+def test_the_last_layer_needs_as_many_points_as_neighbours():
+    four = OGNetOptions(init_points=96)  # 96, 48, 24
+    four.check_neighbours()
+    replace(four, init_points=80).check_neighbours()
+    with pytest.raises(UsageError, match="--init-points 80 or more"):
+        replace(four, init_points=79).check_neighbours()
+    OGNetOptions((8,), k=20, init_points=4).check_neighbours()  # a single layer sees the whole cloud
+    OGNetOptions((8, 16, 16), k=20, init_points=40).check_neighbours()  # reduced to 40 and 20
+    few = OGNetOptions((8, 16, 16), k=20, init_points=39)
+    with pytest.raises(UsageError, match="the last layer 19 points, of which each needs k 20"):
+        few.check_neighbours()
+    build_point_model(PointModelConfig(network="dgcnn", ognet=OGNetOptions(k=300)))  # which reduces nothing
+
+
 REFUSED = {
     "k is 0: it is 1 or more.": lambda: OGNetOptions(k=0),
     "feature_dims are []: give one width of 2 or more a layer.": lambda: OGNetOptions(feature_dims=()),
@@ -250,6 +264,8 @@ REFUSED = {
     "drop_connect is 1: it is a probability": lambda: OGNetOptions(id_skip=1, drop_connect=1),
     "but they act only with id_skip 1 or 2.": lambda: OGNetOptions(res_scale=0.5),
     "init_points 4 divided by 2 at every reduction leaves no point.": lambda: OGNetOptions(init_points=4),
+    "init_points 64 and stride 2 leave the last layer 16 points, of which each needs k 20 neighbours. Give --init-points 80 "
+    "or more, or --k 16 or less.": lambda: build_point_model(PointModelConfig(ognet=OGNetOptions(init_points=64))),
     'no option "kk" of OG-Net. Did you mean "k"?': lambda: PointModelConfig(ognet={"kk": 3}),  # pyright: ignore
     'no network of points "ogn". Did you mean "ognet"?': lambda: PointModelConfig(network="ogn"),
     'no inputs "colour".': lambda: PointModelConfig(inputs="colour"),

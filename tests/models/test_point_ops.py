@@ -245,7 +245,8 @@ def test_a_gpu_finds_the_same():
     for points in (values, torch.cat([values, clouds(6, N=500, C=30)], -1)):
         here, there = k_nearest(points, 12), k_nearest(points.cuda(), 12).cpu()
         assert torch.equal(there[..., 0], here[..., 0])
-        torch.testing.assert_close(_distances(points, there), _distances(points, here), atol=1e-5, rtol=1e-5)
+        loose = {"atol": 1e-5, "rtol": 1e-5} if points.shape[2] > 16 else {"atol": 0, "rtol": 0}  # coordinates are exact
+        torch.testing.assert_close(_distances(points, there), _distances(points, here), **loose)
         with torch.autocast("cuda", torch.bfloat16):
             assert torch.equal(k_nearest(points.cuda(), 12).cpu(), there)
     gradients = []

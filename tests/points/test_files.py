@@ -131,6 +131,18 @@ def test_a_mesh_may_stand_behind_a_mark_tabs_and_spaces(tmp_path: Path):
     assert vertices.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0], [9, 9, 9]] and triangles.tolist() == [[0, 1, 2]]
 
 
+def test_a_person_in_metres_may_stand_anywhere_and_far_from_what_is_behind(tmp_path: Path):
+    """A cloud is centred afterwards; in any other unit of length one person alone is larger."""
+    person = np.array([[-0.4, -0.9, -0.2, 0, 0, 0], [0.4, 0.9, 0.2, 0, 0, 0], [0, 0, 90, 1, 1, 1]], np.float32)
+    for name, xyz in {"near": person[:, :3], "far": person[:, :3] + 50_000}.items():
+        np.savez(tmp_path / f"{name}.npz", xyz=xyz, rgb=person[:, 3:])
+        assert len(read_cloud(tmp_path / f"{name}.npz")) == 3
+    for scale in (1000, 100):
+        np.savez(tmp_path / "unit.npz", xyz=person[:2, :3] * scale, rgb=person[:2, 3:])
+        with pytest.raises(DataError, match=f'unit.npz" is {1.8 * scale:,.0f} from end to end: coordinates are metres'):
+            read_cloud(tmp_path / "unit.npz")
+
+
 PLY = {
     b"nothing": "is no PLY file: it has no header",
     b"ply\nend_header\n": "is no PLY file of points: its header names no format or no vertex.",
@@ -186,6 +198,11 @@ def test_other_files_are_refused(tmp_path: Path):
     assert text(tmp_path / "e.npz") == '"e.npz" has 2 of 3 points that are not finite: make the file again.'
     np.savez(tmp_path / "f.npz", xyz=CLOUD[:, :3] + np.float32(3e19), rgb=CLOUD[:, 3:])
     assert text(tmp_path / "f.npz").startswith('"f.npz" has a point at 3e+19: coordinates are metres, within 1,000,000 of the')
+    np.savez(tmp_path / "g.npz", xyz=CLOUD[:, :3] * 1000, rgb=CLOUD[:, 3:])
+    assert text(tmp_path / "g.npz") == (
+        '"g.npz" is 2,000 from end to end: coordinates are metres, and a person with what is behind takes at most 100. '
+        "Divide millimetres by 1,000, centimetres by 100."
+    )
     np.savez(tmp_path / "b.npz", points=CLOUD)
     assert text(tmp_path / "b.npz") == '"b.npz" has no array "xyz": a cloud has xyz (N, 3) and rgb (N, 3).'
     np.savez(tmp_path / "c.npz", xyz=CLOUD[:, :3], rgb=CLOUD[:2, 3:])

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,10 +127,20 @@ REFUSED = {
     "a cloud has points that are not finite": lambda: CloudPreprocess().checked(bad({1: math.nan})),
     "a cloud has points that are not finite: coordinates": lambda: CloudPreprocess().checked(1e300 * a_cloud().astype(float)),
     "a cloud has a point at 3e+19: coordinates are metres": lambda: CloudPreprocess().checked(bad({1: 3e19})),
+    "a cloud is 999 from end to end: coordinates are metres, and a person": lambda: CloudPreprocess().checked(bad({1: 1000})),
     "first is 20, of the 10 points that surface draws": lambda: CloudPreprocess(surface=10, first=20, colours=False),
     "a cloud has colours from -0.5 to ": lambda: CloudPreprocess().checked(bad({4: -0.5})),
     "a cloud has 40 points where the first 41 are wanted": lambda: EvalClouds(CloudPreprocess(first=41))(a_cloud()),
 }
+
+
+def test_rows_of_points_have_no_surface(tmp_path: Path):
+    with pytest.raises(UsageError) as raised:
+        CloudPreprocess(surface=512, colours=False).read(tmp_path / "train0.h5" / "3")
+    assert str(raised.value) == (
+        f'surface is 512, but "{tmp_path / "train0.h5"}" holds points already and no surface to draw them from: leave surface '
+        "out, and give --first 512 to take so many points."
+    )
 
 
 @pytest.mark.parametrize("text", REFUSED)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from passerby.artefact import load, read_artefact
+from passerby.artefact import load, load_classifier, read_artefact
 from passerby.batches import Batch
 from passerby.cli import main
 from passerby.embedder import EmbeddingRule, embed
@@ -18,6 +18,7 @@ from passerby.losses import circle, cross_entropy
 from passerby.metrics import LAYUMI, evaluate
 from passerby.points import EvalClouds
 from passerby.recipes.ognet import (
+    OBJECT_RULE,
     RULE,
     Config,
     OGNetStep,
@@ -30,6 +31,7 @@ from passerby.recipes.ognet import (
 )
 from passerby.records import Record, ReidData, Split
 from passerby.training import load_history
+from passerby.validation import ClassificationEvaluation
 
 PEOPLE, POINTS = 5, 64
 SMALL = Config(
@@ -145,6 +147,27 @@ def test_the_published_loss():
     torch.testing.assert_close(parts["loss"], (parts["ce"] + parts["circle"]) * (0.1 + 0.9 / 10))
 
 
+@pytest.mark.parametrize("smoothing", [0.9, 0.99])
+def test_smoothing_takes_all_shares_that_the_options_allow(smoothing: float):
+    step, batch = a_step(replace(SMALL, label_smoothing=smoothing, dropout=0.0)), a_batch()
+    logits = step.model(batch.inputs).logits[0].log_softmax(1)
+    parts = a_step(replace(SMALL, label_smoothing=smoothing, dropout=0.0))(batch)
+    target = torch.full_like(logits, smoothing / 4).scatter(1, batch.labels[:, None], 1 - smoothing)
+    torch.testing.assert_close(parts["ce"], -(target * logits).sum(1).mean())
+
+
+def test_a_single_class_has_nothing_to_smooth_over():
+    step = OGNetStep(SMALL, build_model(SMALL, 1), 30, 5, CPU)
+    assert step(a_batch(labels=(0,) * 6))["ce"] == 0
+
+
+def test_fewer_clouds_than_half_a_batch_warm_up_too(clouds: ReidData, tmp_path: Path):
+    config = replace(SMALL, sampler="class", per_class=40, batch_size=70, warmup_epochs=1.0)
+    train(config, clouds, tmp_path / "run", workers=0)
+    first, last = load_history(tmp_path / "run").epochs
+    assert first["loss"] < 0.9 * first["ce"] and last["loss"] == pytest.approx(last["ce"])
+
+
 def test_without_a_positive_pair_the_circle_loss_is_nothing():
     parts = a_step(replace(SMALL, circle=True))(a_batch(labels=(0, 1, 2, 3, 4)))
     assert parts["circle"] == 0 and torch.isfinite(torch.as_tensor(parts["loss"]))
@@ -196,6 +219,13 @@ def test_objects_are_classified(clouds: ReidData, tmp_path: Path):
     assert found["val_error"] < 0.4 and found["val_class_error"] == pytest.approx(
         found["val_error"]
     )  # equal numbers of each class
+    model, facts = load_classifier(tmp_path / "run" / "artefact", device="cpu")
+    assert facts.classes == ("1", "2", "3", "4", "5") and facts.rule == OBJECT_RULE == EmbeddingRule(flip=False)
+    again = ClassificationEvaluation(
+        lambda: model, clouds.val, clouds.train.label_map(), preprocess(config), batch_size=6, by_class=True
+    )
+    assert again() == {name: found[name] for name in ("val_error", "val_loss", "val_class_error")}
+    assert not any("classifier" in name for name in read_artefact(tmp_path / "run" / "artefact")[1])  # search leaves it out
     with pytest.raises(
         DataError, match=r"clouds has no held-out objects to measure a classifier on. Give modelnet40, or take task reid."
     ):
@@ -235,6 +265,7 @@ REFUSED: dict[str, dict] = {
     "points of a surface have no colours": {"surface": 100},
     "scale is (2, 1): give the least and the largest factor": {"scale": (2, 1)},
     "id_skip is 5: 0 is no shortcut": {"id_skip": 5},
+    "Give --init-points 16 or more, or --k 3 or less.": {"feature_dims": (8, 16, 24, 32)},
 }
 
 
@@ -243,6 +274,33 @@ def test_what_cannot_be_is_refused_before_work(text: str):
     with pytest.raises(UsageError) as raised:
         replace(SMALL, **REFUSED[text])
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"init_points": 33},
+            r"--init-points is 33, but 32 points of 0001_c1_0.npz enter the network \(--slim 0.5 of 64\). Give --init-points 32 "
+            "or less, or clouds of more points.",
+        ),
+        (
+            {"k": 41, "init_points": 50, "slim": 1.0, "first": 40},
+            "--k is 41, but 40 points of 0001_c1_0.npz enter the network. Give",
+        ),
+        (
+            {"network": "dgcnn", "k": 65, "slim": 1.0, **dict.fromkeys(("feature_dims", "init_points"))},
+            "--k is 65, but 64 points",
+        ),
+    ],
+    ids=str,
+)
+def test_clouds_of_too_few_points_are_refused_before_training(options: dict, said: str, clouds: ReidData, tmp_path: Path):
+    plain = Config()
+    options = {name: getattr(plain, name) if value is None else value for name, value in options.items()}
+    with pytest.raises(UsageError, match=said):
+        train(replace(SMALL, **options), clouds, tmp_path / "run", workers=0)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_line_trains_and_embeds(clouds: ReidData, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -76,6 +76,11 @@ def test_loss_warm_up_can_end_before_it_has_risen_as_published():
     assert LossWarmUp(0)(0) == 1
 
 
+def test_loss_warm_up_of_no_published_steps_rises_over_the_batches_that_there_are():
+    warm = LossWarmUp(0, until=9)  # a sampler repeats fewer images than half a batch
+    assert [round(warm(step), 9) for step in (0, 4, 8, 9)] == [0.2, 0.6, 1, 1]
+
+
 def test_every_group_keeps_its_own_initial_rate():
     parameters = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
     optimizer = torch.optim.SGD(

@@ -34,7 +34,7 @@ class Options:
     dataset: str = ""
     """data set to read it as: market1501, msmt17, ... (default: what it looks like)"""
     quick: bool = False
-    """open no image: damaged images and equal pictures stay unseen"""
+    """open no image and no cloud: damaged files, equal pictures and unequal numbers of points stay unseen"""
     json: Path | None = None
     """write what was found to this file too"""
 
@@ -70,7 +70,9 @@ def _print(report: CheckReport, console: Console, *, quick: bool) -> None:
         console.print(f"[cyan]stands beside every number:[/cyan] {escape(note)}")
     for finding in report.findings:
         console.print(f"[{_COLOURS[finding.severity]}]{finding.severity}:[/] {escape(finding.text)}")
-    looked = "no image was opened (--quick)" if quick else f"{report.decoded:,} images decoded"
+    looked = f"{report.decoded:,} images decoded" if report.clouds is None else f"{report.clouds:,} clouds read"
+    if quick:
+        looked = f"no {'image' if report.clouds is None else 'cloud'} was opened (--quick)"
     kinds = [sum(finding.severity == severity for finding in report.findings) for severity in _COLOURS]
     console.print(f"{looked}; problems: {kinds[0]}, consequences: {kinds[1]}, notes: {kinds[2]}")
 

@@ -342,8 +342,19 @@ def _trials(data: ReidData, options: Options) -> dict[str, ReidData]:
     if not len(chosen.query) or not len(chosen.gallery):
         raise DataError(
             f"{data.name} has {len(chosen.query)} queries and {len(chosen.gallery)} gallery images here: both are needed."
+            + _how_else(options.inputs[0])
         )
     return {options.trial: chosen}
+
+
+def _how_else(model: Path) -> str:
+    """How a classifier of objects is measured, which searches nothing."""
+    from passerby.artefact import read_description
+
+    facts = read_description(model)
+    return (
+        f" This model is a classifier: passerby train {facts.recipe} --eval-only --out RUN measures it." if facts.classes else ""
+    )
 
 
 def _evaluate(sets: QueryGallery, convention: Convention, options: Options) -> RetrievalScores:

@@ -35,9 +35,9 @@ class Options:
 
 def run(options: Options) -> None:
     """Draw what the options name."""
+    from passerby.datasets.cloud_files import read_cloud
     from passerby.files import write_json
     from passerby.plots import plot_turntable
-    from passerby.points.files import read_cloud
 
     cloud = read_cloud(options.cloud, colours=False)
     title = options.title or f"{options.cloud.name} from all sides"

@@ -15,7 +15,7 @@ from passerby.errors import UsageError, listing
 
 if TYPE_CHECKING:
     from passerby.metrics import Convention
-    from passerby.recipes import Preset, Published
+    from passerby.recipes import Preset, Published, PublishedAccuracy
     from passerby.records import ReidData
 
 __all__ = ["main"]
@@ -70,17 +70,22 @@ def _print_presets(recipe_name: str) -> None:
 
     from passerby.recipes import load_preset, preset_names
 
-    table = Table(
-        "preset", "what", "data set", "Rank-1", "mAP", "convention", "source", title="published rows (not measured here)"
-    )
-    for name in preset_names(recipe_name):
-        preset = load_preset(name)
-        figures = preset.published
-        shown = (
-            (f"{figures.rank1:.2%}", f"{figures.map:.2%}", figures.convention, figures.source) if figures else ("", "", "", "")
-        )
-        table.add_row(name, preset.title, preset.dataset, *shown)
-    Console(width=max(Console().width, 160)).print(table)
+    what = ("preset", "what", "data set")
+    table = Table(*what, "Rank-1", "mAP", "convention", "source", title="published rows (not measured here)")
+    objects = Table(*what, "accuracy", "mean over classes", "source", title="published classifiers (not measured here)")
+    for preset in map(load_preset, preset_names(recipe_name)):
+        row = (preset.name, preset.title, preset.dataset)
+        figures, accuracy = preset.published, preset.published_accuracy
+        if accuracy is not None:
+            objects.add_row(*row, f"{accuracy.accuracy:.2%}", f"{accuracy.class_accuracy:.2%}", accuracy.source)
+        elif figures is not None:
+            table.add_row(*row, f"{figures.rank1:.2%}", f"{figures.map:.2%}", figures.convention, figures.source)
+        else:
+            table.add_row(*row, "", "", "", "")
+    console = Console(width=max(Console().width, 160))
+    for each in (table, objects):
+        if each.row_count:
+            console.print(each)
 
 
 def _resolve(recipe_name: str, arguments: list[str]) -> tuple[RunOptions, Any, Any]:
@@ -162,6 +167,7 @@ def main(arguments: Sequence[str]) -> int:
 def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> None:
     from passerby import datasets
     from passerby.artefact import read_description
+    from passerby.cli.evaluate_classes import published_accuracy
     from passerby.datasets.registry import data_folder, part_of, read_parts
     from passerby.metrics.conventions import resolve, usual
     from passerby.recipes import recipe
@@ -176,11 +182,14 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
     if getattr(config, "target", "") and config.target_data is None and not Path(config.target).is_dir():
         config = replace(config, target_data=run.data)
     measured = _measured(config, data)
-    published = _published(name, preset, config, named)
+    classifies = getattr(config, "task", "") == "classify"
+    if classifies:
+        _refuse_convention(run)
+    published = published_accuracy(preset, data) if classifies else _published(name, preset, config, named)
     convention = resolve(run.convention or (preset.counted_by if preset is not None else "") or usual(measured.name))
     if run.convention and not len(measured.query):
         raise UsageError(f"--convention is {run.convention}, but {measured.name} has no queries to evaluate. Leave it out.")
-    if len(measured.query) and convention.same_camera == "drop":
+    if len(measured.query) and convention.same_camera == "drop" and not classifies:
         datasets.check_evaluable(measured)
     out = run.out or Path("runs") / f"{name}-{data.name.replace(':', '-')}"
     if run.out is None and run.trial:
@@ -198,7 +207,7 @@ def _train(name: str, run: RunOptions, config: Any, preset: Preset | None) -> No
         if getattr(config, "validation", 0):  # published figures are of other people
             data = replace(data, name=f"held-out training people of {data.name}", notes=read_description(path).notes)
             published = None
-        _report(path, out, data, convention, published, run)
+        _report(path, out, data, None if classifies else convention, published, run)
         if preset is not None and preset.protocol:
             print(f"to measure it: passerby evaluate {path} --protocol {preset.protocol} --data DIR")
 
@@ -230,7 +239,8 @@ def _measured(config: Any, data: ReidData) -> ReidData:
 
 def _evaluate(run: RunOptions, config: Any, preset: Preset | None) -> None:
     """Print what `passerby evaluate` finds for the artefact that a run has made."""
-    from passerby.cli import evaluate
+    from passerby.artefact import read_description
+    from passerby.cli import evaluate, evaluate_classes
     from passerby.cli.stored import is_model
     from passerby.datasets import detect
     from passerby.datasets.registry import data_folder, part_of
@@ -239,6 +249,13 @@ def _evaluate(run: RunOptions, config: Any, preset: Preset | None) -> None:
     artefact = run.out / "artefact"
     if not is_model(artefact):
         raise UsageError(f'--eval-only: no artefact in the run "{run.out}". Train it first, or name another run with --out.')
+    if read_description(artefact).config.get("task") == "classify":
+        _refuse_convention(run)
+        named = run.dataset or detect(data_folder(run.data))
+        evaluate_classes.run(
+            artefact, named, run.data, trial=run.trial, device=run.device, workers=run.workers, preset=preset, json=run.json
+        )  # fmt: skip
+        return
     shared = {"inputs": (artefact,), "device": run.device, "workers": run.workers, "json": run.json}
     if preset is not None and preset.protocol and run.dataset == preset.dataset:
         if run.convention or run.trial:
@@ -255,6 +272,11 @@ def _evaluate(run: RunOptions, config: Any, preset: Preset | None) -> None:
         dataset, data = part_of(named, getattr(config, "target_data", None) or run.data)
     convention = run.convention or (preset.counted_by if preset is not None else "")
     evaluate.run(evaluate.Options(**shared, dataset=dataset, data=data, trial=run.trial, convention=convention))
+
+
+def _refuse_convention(run: RunOptions) -> None:
+    if run.convention:
+        raise UsageError(f"--convention is {run.convention}, but a classifier is measured by its errors alone. Leave it out.")
 
 
 def _layout_to_measure(target: str) -> str:
@@ -291,13 +313,17 @@ def _check_outside(out: Path, dataset: str, data: Path | None) -> None:
         raise UsageError(f'the run folder "{out}" lies in the data set "{root}": give another --out.')
 
 
-def _report(path: Path, out: Path, data: ReidData, convention: Convention, published: Published | None, run: RunOptions) -> None:
+def _report(
+    path: Path, out: Path, data: ReidData, convention: Convention | None, published: Published | PublishedAccuracy | None,
+    run: RunOptions,
+) -> None:  # fmt: skip
     """Print the last evaluation beside the published row, and where the artefact is."""
     from rich.console import Console
     from rich.table import Table
 
     from passerby.files import write_json
     from passerby.plots import plot_curves
+    from passerby.recipes import PublishedAccuracy
     from passerby.training import load_history
     from passerby.training.history import HISTORY_FILE
 
@@ -311,9 +337,11 @@ def _report(path: Path, out: Path, data: ReidData, convention: Convention, publi
         if published is not None:
             table.add_row("published", *(f"{getattr(published, key):.2%}" if hasattr(published, key) else "" for key in last))
         console.print(table)
-        console.print(f"convention: {convention.in_words()}", soft_wrap=True)
+        if convention is not None:
+            console.print(f"convention: {convention.in_words()}", soft_wrap=True)
     if published is not None:
-        console.print(f"published figures: {published.source}", soft_wrap=True)
+        said = published.in_words() if isinstance(published, PublishedAccuracy) else published.source
+        console.print(f"published figures: {said}", soft_wrap=True)
     for note in data.notes:
         console.print(f"note: {note}", soft_wrap=True)
     console.print(f"artefact: {path}", soft_wrap=True, highlight=False)
@@ -324,7 +352,8 @@ def _report(path: Path, out: Path, data: ReidData, convention: Convention, publi
         console.print(f"no evaluation in {out / HISTORY_FILE}: passerby evaluate {path} makes the numbers again", soft_wrap=True)
     if run.json is not None:
         facts = {"artefact": str(path), "run": str(out), "dataset": data.name, "scores": last}
-        write_json(run.json, {**facts, "convention": asdict(convention), "notes": list(data.notes)})
+        counted = {} if convention is None else {"convention": asdict(convention)}
+        write_json(run.json, {**facts, **counted, "notes": list(data.notes)})
 
 
 _SHOWN = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from passerby.datasets.consequences import Finding, consequences
-from passerby.datasets.contents import content_findings, look_at_images
+from passerby.datasets.contents import cloud_findings, content_findings, look_at_clouds, look_at_images, mesh_findings
 from passerby.datasets.counts import differences, split_counts
 from passerby.datasets.layouts import Counts, Fault, Layout, Scan
 from passerby.datasets.registry import DATASETS, find_root, locate, resolve, scan_root
@@ -61,6 +61,7 @@ class CheckReport:
         subsets: the table.
         trials: number of repeated random splits.
         decoded: number of images that were opened; 0 in a quick check.
+        clouds: number of clouds that were read, 0 in a quick check; None where the data set has none.
         findings: problems first, then consequences, then notes.
         notes: what must be said beside every number from this data.
     """
@@ -72,6 +73,7 @@ class CheckReport:
     subsets: tuple[Subset, ...]
     trials: int
     decoded: int
+    clouds: int | None
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
 
@@ -91,7 +93,8 @@ def check(path: str | os.PathLike[str] | None = None, name: str | None = None, *
     Args:
         path: its folder, or one that holds it; default: the folder in `PASSERBY_DATA`.
         name: any name of the data set; default: what the folder looks like.
-        quick: open no image; zero bytes are still found, damaged and equal pictures are not.
+        quick: open no image and no cloud; zero bytes are still found, damaged files, equal pictures and clouds of unequal
+            numbers of points are not.
 
     Returns:
         The report; its `problems` are what makes a number wrong.
@@ -107,9 +110,12 @@ def check(path: str | os.PathLike[str] | None = None, name: str | None = None, *
         root = find_root(layout, path)
     scan = _scan(layout, root)
     looks = look_at_images(scan.data, quick=quick)
+    clouds = look_at_clouds(scan.data, quick=quick)
     findings = [
         *(Finding(f.kind, "consequence" if f.kind in _NO_PROBLEM else "problem", f.text, 1) for f in scan.faults),
         *content_findings(scan.data, looks),
+        *cloud_findings(clouds),
+        *mesh_findings(scan.data),
         *consequences(scan.data),
         *_count_findings(layout, scan.data),
     ]
@@ -122,6 +128,7 @@ def check(path: str | os.PathLike[str] | None = None, name: str | None = None, *
         subsets=_table(layout, scan.data),
         trials=len(scan.data.trials),
         decoded=sum(bool(look.digest) for look in looks),
+        clouds=sum(look.points > 0 for look in clouds) if clouds else None,
         findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))),
         notes=scan.data.notes,
     )

@@ -2,7 +2,7 @@
 
 A tree has `train_all` (or `train` and `val`), `query`, `gallery` and perhaps `multi-query`, each with one folder a person and in
 it one cloud an image, named after it: `3DMarket+bg/query/0001/0001_c1s1_001051_00.jpg.obj`. Pids and cameras are read as those of
-folders of images.
+folders of images. In the published trees `train_all` is `train` and `val` in one, so where it is absent both are training images.
 
 Source: layumi/person-reid-3d. The tree of MSMT17 counts people from 0, in training and test alike: here training people are their
 number + 1, test people their number + 1,042, as in the reader of its images.
@@ -15,10 +15,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from passerby.datasets.cloud_files import CLOUD_SUFFIXES
+from passerby.datasets.cuhk03 import CUHK03_NP_DETECTED
 from passerby.datasets.dukemtmc import DUKEMTMC
 from passerby.datasets.folder import folder_pids, named_cameras
 from passerby.datasets.layouts import Counts, Fault, Layout, Scan, absent_fault, reid_data
 from passerby.datasets.market1501 import MARKET1501
+from passerby.datasets.msmt17 import MSMT17_TRAINVAL
 from passerby.datasets.street import STREET
 from passerby.datasets.walking import files_below, shown, subfolders
 from passerby.records import Record, ReidData, Split
@@ -28,9 +31,12 @@ __all__ = ["CLOUDS", "CUHK03_3D", "DUKEMTMC_3D", "LIFTED", "MARKET1501_3D", "MSM
 LIFTED = "lift.json"
 """Beside a tree that `passerby lift` has made: how it was made."""
 
-_SUFFIXES = frozenset({".obj", ".ply", ".npz"})
 _SUBTREES = {"train": "train_all", "query": "query", "gallery": "gallery", "multi_query": "multi-query"}
 _PARTS = {"train": "train", "val": "val"}  # where train_all is absent
+_OTHERS = (
+    f"the clouds were made by passerby lift ({LIFTED} says how) and are not the published ones: published figures are of other "
+    "clouds"
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ def _subtrees(root: Path) -> dict[str, Path]:
 
 
 def _recognise(root: Path) -> bool:
-    return any(any(files_below(person, _SUFFIXES)) for tree in _subtrees(root).values() for person in subfolders(tree)[:20])
+    return any(any(files_below(person, CLOUD_SUFFIXES)) for tree in _subtrees(root).values() for person in subfolders(tree)[:20])
 
 
 def _scan(root: Path, tree: _Tree) -> Scan:
@@ -59,6 +65,8 @@ def _scan(root: Path, tree: _Tree) -> Scan:
         subset: [(path, numbers[person.name] + first.get(subset, 0)) for person in persons for path in _clouds(person)]
         for subset, persons in people.items()
     }
+    if tree.domain and "val" in files:
+        files["train"] = _joined(files.get("train", []), files.pop("val"))
     cameras, notes, faults = named_cameras([path for rows in files.values() for path, _ in rows], root)
     domain = tree.domain or root.absolute().name
     splits = {
@@ -67,6 +75,8 @@ def _scan(root: Path, tree: _Tree) -> Scan:
     }
     if not any(files.values()):
         faults.append(Fault("no-clouds", f'no clouds (.obj, .ply, .npz) in the folders of "{shown(root)}". {_NEEDS}'))
+    if tree.domain and (root / LIFTED).is_file():
+        notes = [*notes, _OTHERS]
     data = reid_data(tree.name, splits, tuple(notes))
     return Scan(replace(data, multi_query=_of_queries(splits.get("multi_query", Split()), data)), tuple(faults))
 
@@ -74,9 +84,15 @@ def _scan(root: Path, tree: _Tree) -> Scan:
 def _clouds(person: Path) -> list[Path]:
     """One cloud an image: where a folder holds it in several forms, the quickest to read."""
     found: dict[Path, Path] = {}
-    for path in sorted(files_below(person, _SUFFIXES), key=lambda path: path.suffix == ".obj"):
+    for path in sorted(files_below(person, CLOUD_SUFFIXES), key=lambda path: path.suffix == ".obj"):
         found.setdefault(path.with_suffix(""), path)
     return sorted(found.values())
+
+
+def _joined(train: list[tuple[Path, int]], val: list[tuple[Path, int]]) -> list[tuple[Path, int]]:
+    """Both parts; an image that was copied into `val`, not moved, counts once."""
+    known = {(pid, path.with_suffix("").name) for path, pid in train}
+    return [*train, *((path, pid) for path, pid in val if (pid, path.with_suffix("").name) not in known)]
 
 
 def _of_queries(split: Split, data: ReidData) -> Split:
@@ -117,12 +133,13 @@ DUKEMTMC_3D = _layout(
 )  # fmt: skip
 
 CUHK03_3D = _layout(
-    _Tree("cuhk03-np-3d", "cuhk03"), "CUHK03 (new protocol, detected) in 3-D", ("3dcuhk", "cuhk-3d", "3dcuhk+bg"), ("3DCUHK+bg",)
-)
+    _Tree("cuhk03-np-3d", "cuhk03"), "CUHK03 (new protocol, detected) in 3-D", ("3dcuhk", "cuhk-3d", "3dcuhk+bg"),
+    ("3DCUHK+bg",), CUHK03_NP_DETECTED.expected,
+)  # fmt: skip
 
 MSMT17_3D = _layout(
     _Tree("msmt17-3d", "msmt17", {"train": 1, "val": 1, "query": 1_042, "gallery": 1_042}),
-    "MSMT17 in 3-D", ("3dmsmt", "msmt-3d", "3dmsmt+bg"), ("3DMSMT+bg",),
+    "MSMT17 in 3-D", ("3dmsmt", "msmt-3d", "3dmsmt+bg"), ("3DMSMT+bg",), MSMT17_TRAINVAL.expected,
 )  # fmt: skip
 
 

@@ -1,27 +1,30 @@
-"""What the image files themselves say: which cannot be decoded, and which are the same picture under two names."""
+"""What the files themselves say: which cannot be read, which are the same picture under two names, whose points are uneven."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+from passerby.datasets.cloud_files import CLOUD_SUFFIXES, HDF5_SUFFIX, read_cloud
 from passerby.datasets.consequences import Finding
 from passerby.datasets.images import decode_image
+from passerby.datasets.modelnet import MODELNET40
 from passerby.datasets.walking import shown
-from passerby.errors import ImageError, listing
+from passerby.errors import DataError, ImageError, listing
 from passerby.progress import track
 from passerby.records import Record, ReidData
 
-__all__ = ["Look", "content_findings", "look_at_images"]
+__all__ = ["CloudLook", "Look", "cloud_findings", "content_findings", "look_at_clouds", "look_at_images", "mesh_findings"]
 
 _AHEAD = 4_096
-_IN_3D = frozenset({".obj", ".ply", ".npz", ".off"})
+_MESHES = frozenset({".off"})
+_Seen = TypeVar("_Seen", "Look", "CloudLook")
 
 
 @dataclass(frozen=True)
@@ -33,21 +36,56 @@ class Look:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class CloudLook:
+    """One cloud that was read: how many points it has and whether they are coloured, or why it cannot be used."""
+
+    path: Path
+    points: int = 0
+    coloured: bool = True
+    error: str = ""
+
+
 def look_at_images(data: ReidData, *, quick: bool) -> list[Look]:
-    """Open every image once, on all cores; with `quick`, only ask for its size. Clouds and meshes are left to who reads them.
+    """Open every image once, on all cores; with `quick`, only ask for its size.
 
     Returns:
         One `Look` a file; its digest is empty where it was not read.
     """
-    paths = sorted({record.path for split in _everything(data) for record in split if not _in_3d(record.path)})
-    look = _size_only if quick else _decode
+    paths = [path for path in _paths(data) if not (_is_cloud(path) or path.suffix.lower() in _MESHES)]
+    return _each(_size_only if quick else _decode, paths, "checking images")
+
+
+def look_at_clouds(data: ReidData, *, quick: bool) -> list[CloudLook]:
+    """Read every cloud once, as training does; with `quick`, only ask for its size. Meshes are left to who draws points of them.
+
+    Returns:
+        One `CloudLook` a cloud; it has no points where it was not read.
+    """
+    paths = [path for path in _paths(data) if _is_cloud(path) and not _is_mesh(path, data)]
+    return _each(_cloud_size_only if quick else _read, paths, "checking clouds")
+
+
+def _each(look: Callable[[Path], _Seen], paths: Sequence[Path], what: str) -> list[_Seen]:
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         chunks = (paths[start : start + _AHEAD] for start in range(0, len(paths), _AHEAD))
-        return list(track((found for chunk in chunks for found in pool.map(look, chunk)), "checking images", total=len(paths)))
+        return list(track((found for chunk in chunks for found in pool.map(look, chunk)), what, total=len(paths)))
 
 
-def _in_3d(path: Path) -> bool:
-    return path.suffix.lower() in _IN_3D or path.parent.suffix == ".h5"
+def _paths(data: ReidData) -> list[Path]:
+    return sorted({record.path for split in _everything(data) for record in split})
+
+
+def _is_cloud(path: Path) -> bool:
+    return path.suffix.lower() in CLOUD_SUFFIXES or _is_row(path)
+
+
+def _is_mesh(path: Path, data: ReidData) -> bool:
+    return path.suffix.lower() in ({".obj", *_MESHES} if data.name == MODELNET40.name else _MESHES)
+
+
+def _is_row(path: Path) -> bool:
+    return path.parent.suffix == HDF5_SUFFIX
 
 
 def _everything(data: ReidData) -> Iterator[tuple[Record, ...]]:
@@ -56,11 +94,19 @@ def _everything(data: ReidData) -> Iterator[tuple[Record, ...]]:
 
 
 def _size_only(path: Path) -> Look:
+    return Look(path, "", _wrong_size(path, "image"))
+
+
+def _cloud_size_only(path: Path) -> CloudLook:
+    return CloudLook(path, error=_wrong_size(path.parent if _is_row(path) else path, "cloud"))
+
+
+def _wrong_size(path: Path, what: str) -> str:
     try:
         empty = path.stat().st_size == 0
     except OSError as error:
-        return Look(path, "", f'image "{shown(path)}" cannot be read: {error.strerror}.')
-    return Look(path, "", f'image "{shown(path)}" has zero bytes. Copy or unpack it again.' if empty else "")
+        return f'{what} "{shown(path)}" cannot be read: {error.strerror}.'
+    return f'{what} "{shown(path)}" has zero bytes. Copy or unpack it again.' if empty else ""
 
 
 def _decode(path: Path) -> Look:
@@ -74,19 +120,62 @@ def _decode(path: Path) -> Look:
     return Look(path, hashlib.blake2b(content, digest_size=16).hexdigest())
 
 
+def _read(path: Path) -> CloudLook:
+    """A cloud without colours is one, too: some networks need none. Objects, rows of an HDF5 file, never have any."""
+    try:
+        return CloudLook(path, len(read_cloud(path, colours=not _is_row(path))))
+    except DataError as error:
+        reason = str(error)
+    try:
+        return CloudLook(path, len(read_cloud(path, colours=False)), coloured=False)
+    except DataError:
+        return CloudLook(path, error=reason)
+
+
 def content_findings(data: ReidData, looks: list[Look]) -> list[Finding]:
     """Unreadable files, and equal pictures by what they do to an evaluation."""
-    found = []
+    digests = {look.path: look.digest for look in looks if look.digest}
+    return [*_unreadable("unreadable-images", looks), *_equal_pictures(data, digests)]
+
+
+def cloud_findings(looks: list[CloudLook]) -> list[Finding]:
+    """Unreadable files, clouds of another number of points than most, and clouds without colours."""
+    found = list(_unreadable("unreadable-clouds", looks))
+    counts = Counter(look.points for look in looks if look.points)
+    most = min(counts, key=lambda points: (-counts[points], points), default=0)
+    uneven = [look for look in looks if look.points not in (0, most)]
+    if uneven:
+        names = listing(f"{_name(look.path)} {look.points:,}" for look in uneven)
+        text = (
+            f"{len(uneven):,} of {counts.total():,} clouds do not have the {most:,} points of the others ({names}): the clouds "
+            "of a batch need equal numbers. Make all from images of one size, or train on the first points of each alone "
+            f"(--first {min(counts)})."
+        )
+        found.append(Finding("uneven-clouds", "problem", text, len(uneven)))
+    grey = [look for look in looks if not look.coloured]
+    if grey:
+        names = listing(_name(look.path) for look in grey)
+        text = f"{len(grey):,} of {counts.total():,} clouds have no colours ({names}): only a network with inputs xyz takes them."
+        found.append(Finding("colourless-clouds", "consequence", text, len(grey)))
+    return found
+
+
+def mesh_findings(data: ReidData) -> list[Finding]:
+    """Files that nobody has opened."""
+    meshes = sum(_is_mesh(path, data) for path in _paths(data))
+    text = f"{meshes:,} meshes were not opened: a damaged one stops the training that draws points of it."
+    return [Finding("unopened-meshes", "note", text, meshes)] if meshes else []
+
+
+def _unreadable(kind: str, looks: Sequence[Look | CloudLook]) -> Iterator[Finding]:
     broken = [look for look in looks if look.error]
     if broken:
         more = f" And {len(broken) - 1} more: {listing(_name(look.path) for look in broken[1:])}." if len(broken) > 1 else ""
-        found.append(Finding("unreadable-images", "problem", broken[0].error + more, len(broken)))
-    digests = {look.path: look.digest for look in looks if look.digest}
-    return found + list(_equal_pictures(data, digests))
+        yield Finding(kind, "problem", broken[0].error + more, len(broken))
 
 
 def _name(path: Path) -> str:
-    return f'"{shown(path.name)}"'
+    return f'"{shown("/".join(path.parts[-2:]) if _is_row(path) else path.name)}"'
 
 
 def _equal_pictures(data: ReidData, digests: dict[Path, str]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import numpy as np
 from passerby.lifting.blazepose import LANDMARKS, BlazePose, Found
 from passerby.lifting.body import fit_body
 from passerby.lifting.fitting import FitSettings, fit
-from passerby.lifting.lifter import Crop, Lifted, Refused
+from passerby.lifting.lifter import Crop, Lifted, Refused, small
 from passerby.lifting.projection import WeakCamera
 
 __all__ = ["AnnyLifter", "Limits"]
@@ -18,6 +18,11 @@ __all__ = ["AnnyLifter", "Limits"]
 _TRUNK = [LANDMARKS.index(name) for name in ("shoulder.L", "shoulder.R", "hip.L", "hip.R")]
 _NOSE = LANDMARKS.index("nose")
 _HALF = 0.6  # of the crop's width: what is looked at when a second person is looked for
+_FIGURE = [
+    LANDMARKS.index(name)
+    for name in ("nose", *(f"{stem}.{side}" for stem in ("shoulder", "hip", "knee", "ankle") for side in "LR"))
+]
+_RAISED = 1.6  # of the crop's height: the picture whose lower part the crop is when it is looked at again
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Limits:
         mask: share of a pixel from which it is the person's.
         height: least height of the mask, share of the crop's.
         seen: least number of the body's 25 landmarks that are seen.
+        moved: how far landmarks may move, in the mean and as a share of the crop's height, when the crop is looked at again as
+            the lower part of a higher picture: those of a whole person stay, a person seen into a pair of legs does not.
         residual_m: largest distance of the body's landmarks from those found, metres.
         apart: two people stand so far from each other, share of the crop's width.
     """
@@ -37,6 +44,7 @@ class Limits:
     mask: float = 0.4
     height: float = 0.4
     seen: int = 8
+    moved: float = 0.09
     residual_m: float = 0.12
     apart: float = 0.2
 
@@ -47,7 +55,7 @@ class AnnyLifter:
     Args:
         settings: of the fit.
         limits: when a crop is refused.
-        second: look for a second person, in one or two more passes of the network beside the two that are needed anyway.
+        second: look for a second person, in one or two more passes of the network beside the three that are needed anyway.
         threads: of the network and of torch.
 
     Raises:
@@ -70,6 +78,8 @@ class AnnyLifter:
         return [one if isinstance(one, Refused) else next(bodies) for one in seen]
 
     def _look(self, image: np.ndarray) -> Found | Refused:
+        if too_small := small(image):
+            return too_small
         found, limits = self._network.both_ways(image), self.limits
         if found.presence < limits.presence:
             return Refused("no person", f"presence {found.presence:.2f}, at least {limits.presence:g} is needed")
@@ -80,7 +90,20 @@ class AnnyLifter:
         many = int((found.seen[fit_body().known] > 0.5).sum())
         if many < limits.seen:
             return Refused("too little of a person", f"{many} landmarks seen, at least {limits.seen} are needed")
+        moved = self._moved(image, found)
+        if moved > limits.moved:
+            return Refused(
+                "too little of a person",
+                f"landmarks move by {moved:.0%} of the crop's height in a second look, at most {limits.moved:.0%} are allowed",
+            )
         return (self._two_people(image) if self.second else None) or found
+
+    def _moved(self, image: np.ndarray, found: Found) -> float:
+        """The network takes any crop for one of a whole person: in legs alone it finds another one where its window is higher."""
+        height, width = image.shape[:2]
+        side = 1.25 * _RAISED * max(height, width)
+        again = self._network(image, ((width - side) / 2, height - (_RAISED * height + side) / 2, side))
+        return float(np.abs(again.points[_FIGURE] - found.points[_FIGURE]).mean()) / height
 
     def _two_people(self, image: np.ndarray) -> Refused | None:
         """Look at the left and at the right of the crop alone: one person is found in one place, two are found in two."""

@@ -8,9 +8,13 @@ from typing import Protocol
 
 import numpy as np
 
+from passerby.errors import UsageError
 from passerby.lifting.projection import Projection
 
-__all__ = ["Crop", "Lifted", "Lifter", "Refused"]
+__all__ = ["LEAST_PX", "Crop", "Lifted", "Lifter", "Refused", "small"]
+
+LEAST_PX = (16, 8)
+"""Rows and columns below which a crop shows nobody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,10 +24,26 @@ class Crop:
     Attributes:
         image: (H, W, 3) uint8.
         name: the file, relative to what is lifted, with slashes; finds what other tools made of it.
+
+    Raises:
+        UsageError: the image is of another shape or type, or empty.
     """
 
     image: np.ndarray
     name: str = ""
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if not isinstance(image, np.ndarray):
+            found = f"a {type(image).__name__}"
+        elif image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            found = f"{image.shape} {image.dtype}"
+        else:
+            return
+        raise UsageError(
+            f"the image of a crop is {found}: give a NumPy array (H, W, 3) of uint8, red, green and blue, "
+            "as numpy.asarray(passerby.datasets.read_image(path)) does."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +74,16 @@ class Refused:
 
     reason: str
     detail: str = ""
+
+
+def small(image: np.ndarray) -> Refused | None:
+    """Why a crop of so few pixels becomes no cloud, for lifters that look at the picture, or at its size."""
+    if image.shape[0] >= LEAST_PX[0] and image.shape[1] >= LEAST_PX[1]:
+        return None
+    return Refused(
+        "person too small",
+        f"the crop has {image.shape[1]} x {image.shape[0]} pixels, at least {LEAST_PX[1]} x {LEAST_PX[0]} are needed",
+    )
 
 
 class Lifter(Protocol):

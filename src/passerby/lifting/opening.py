@@ -90,6 +90,9 @@ def lift(
 
     Returns:
         The cloud, or why there is none.
+
+    Raises:
+        UsageError: an image of another shape or type; see `colour`.
     """
     (answer,) = lifter([Crop(image, name)])
     return answer if isinstance(answer, Refused) else colour(answer, image, width=width, height=height, points=points)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from passerby.datasets.cloud_files import read_archive, read_cloud
 from passerby.files import replacing
-from passerby.points.files import read_archive, read_cloud
 
 __all__ = ["turntable", "write_sheet"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from passerby.lifting.body import SHAPES, STANDING, fit_body
-from passerby.lifting.lifter import Crop, Lifted, Refused
+from passerby.lifting.lifter import Crop, Lifted, Refused, small
 from passerby.lifting.masks import read_mask
 from passerby.lifting.projection import WeakCamera
 
@@ -39,6 +39,8 @@ class TemplateLifter:
         return [self._lift(crop) for crop in crops]
 
     def _lift(self, crop: Crop) -> Lifted | Refused:
+        if too_small := small(crop.image):
+            return too_small
         height, width = crop.image.shape[:2]
         mask = None
         if self.masks is not None:

@@ -2,7 +2,7 @@
 
 The tree is what the readers of clouds know: ``train_all`` (or ``train`` and ``val``), ``query``, ``gallery`` and perhaps
 ``multi-query``, one folder a person, one cloud an image. Beside it stand ``lift.json`` (how it was made) and ``failures.csv``
-(which images became no cloud, and why).
+(which images became no cloud, and why; a run that does not try an image again leaves its row).
 """
 
 from __future__ import annotations
@@ -42,7 +42,15 @@ from passerby.street.clouds import PointCloud, save_npz, save_obj
 __all__ = ["LiftReport", "LiftSettings", "Task", "lift_folder", "plan"]
 
 SETTINGS, FAILURES = LIFTED, "failures.csv"
+_HEADER = ["image", "reason", "detail"]
 _SUBTREES = {"train": "train_all", "val": "val", "query": "query", "gallery": "gallery", "multi_query": "multi-query"}
+_READERS = {
+    "market1501": "market1501-3d", "dukemtmc": "dukemtmc-3d", "cuhk03-np-detected": "cuhk03-np-3d", "msmt17": "msmt17-3d",
+    "msmt17-trainval": "msmt17-3d", "msmt17-v2": "msmt17-3d", "msmt17-v2-trainval": "msmt17-3d",
+}  # fmt: skip
+"""Who knows the counts of a data set's clouds, and that MSMT17 is trained on with its validation images; others are `clouds`."""
+
+Failure = tuple[str, str, str]  # name of the image, reason, detail
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,11 @@ def plan(source: Path, dataset: str = "") -> tuple[str, list[Task]]:
         DataError: no image, no such folder, or the data set does not fit its layout.
     """
     layout, tasks = _planned(source, dataset)
-    return ("" if layout is None else "clouds"), tasks
+    return _reader(layout), tasks
+
+
+def _reader(layout: Layout | None) -> str:
+    return "" if layout is None else _READERS.get(layout.name, "clouds")
 
 
 def _planned(source: Path, dataset: str, out: Path | None = None) -> tuple[Layout | None, list[Task]]:
@@ -189,30 +201,33 @@ def lift_folder(
 
     Raises:
         UsageError: see `open_lifter`; or a number below 1.
-        DataError: see `plan`; or `out` holds something else.
+        DataError: see `plan`; or `out` holds something else, or a list of failures that is damaged.
     """
     if workers < 1 or (limit is not None and limit < 1):
         raise UsageError(f"{workers} workers and {limit} images: both must be at least 1.")
     lifter = open_lifter(settings.lifter, settings.options)  # what is wrong with it is said before work starts
     layout, tasks = _planned(source, dataset, out)
-    whole = _fingerprint(layout, tasks)
+    every = tasks
     if limit is not None and limit < len(tasks):
         tasks = [tasks[at] for at in np.linspace(0, len(tasks) - 1, limit).round().astype(int)]
-    _claim(out, settings, whole)
-    missing = {path.as_posix() for path in absent([_cloud(out, task, settings) for task in tasks])}
-    todo = [task for task in tasks if _cloud(out, task, settings).as_posix() in missing]
-    failures: list[tuple[str, str, str]] = []
+    _claim(out, settings, _fingerprint(layout, every))
+    before = _read_failures(out / FAILURES)
+    todo = _without_cloud(tasks, out, settings)
+    failures: list[Failure] = []
+    tried: set[str] = set()
     try:
         with meter("lift", len(todo)) as bar:
-            for done, failed in _answers(todo, out, settings, workers, lifter):
+            for names, failed in _answers(todo, out, settings, workers, lifter):
                 failures += failed
-                bar.advance(done)
+                tried.update(names)
+                bar.advance(len(names))
     finally:
         failures.sort()
-        _write_failures(out / FAILURES, failures)
+        untried = [row for row in before if row[0] not in tried]
+        _write_failures(out / FAILURES, sorted([*failures, *_still_true(untried, every, out, settings)]))
     return LiftReport(
         out=out,
-        dataset="" if layout is None else "clouds",
+        dataset=_reader(layout),
         images=len(tasks),
         made=len(todo) - len(failures),
         kept=len(tasks) - len(todo),
@@ -265,21 +280,49 @@ def _cloud(out: Path, task: Task, settings: LiftSettings) -> Path:
     return out / f"{task.target}.{settings.form}"
 
 
-def _write_failures(path: Path, failures: Sequence[tuple[str, str, str]]) -> None:
+def _without_cloud(tasks: Sequence[Task], out: Path, settings: LiftSettings) -> list[Task]:
+    missing = {path.as_posix() for path in absent([_cloud(out, task, settings) for task in tasks])}
+    return [task for task in tasks if _cloud(out, task, settings).as_posix() in missing]
+
+
+def _read_failures(path: Path) -> list[Failure]:
+    """What an earlier run has listed."""
+    if not path.is_file():
+        return []
+    try:
+        header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True)
+        if header != _HEADER:
+            raise ValueError
+        return [(image, reason, detail) for image, reason, detail in rows]
+    except (ValueError, csv.Error):
+        raise DataError(
+            f'"{shown(path)}" is no list of image, reason and detail any more: delete it; without --limit every image that has '
+            "no cloud is tried and listed again."
+        ) from None
+
+
+def _still_true(rows: Sequence[Failure], tasks: Sequence[Task], out: Path, settings: LiftSettings) -> list[Failure]:
+    """The rows of images that have no cloud: a run that was killed wrote clouds, but no list."""
+    names = {name for name, _, _ in rows}
+    without = {task.name for task in _without_cloud([task for task in tasks if task.name in names], out, settings)}
+    return [row for row in rows if row[0] in without]
+
+
+def _write_failures(path: Path, failures: Sequence[Failure]) -> None:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["image", "reason", "detail"])
+    rows.writerow(_HEADER)
     rows.writerows(failures)
     write_text(path, text.getvalue())
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------------
 
-Answer = tuple[int, list[tuple[str, str, str]]]
+Answer = tuple[list[str], list[Failure]]
 
 
 def _answers(tasks: Sequence[Task], out: Path, settings: LiftSettings, workers: int, lifter: Lifter) -> Iterator[Answer]:
-    """How many images of a batch are done and which of them failed, batch after batch."""
+    """Which images of a batch are done and which of them failed, batch after batch."""
     batches = [tasks[at : at + lifter.batch] for at in range(0, len(tasks), lifter.batch)]
     if workers == 1 or len(batches) < 2:
         for batch in batches:
@@ -318,7 +361,7 @@ def _work(batch: Sequence[Task]) -> Answer:
 
 
 def _lift_batch(lifter: Lifter, batch: Sequence[Task], out: Path, settings: LiftSettings) -> Answer:
-    failures: list[tuple[str, str, str]] = []
+    failures: list[Failure] = []
     readable: list[tuple[Task, Crop]] = []
     for task in batch:
         try:
@@ -335,7 +378,7 @@ def _lift_batch(lifter: Lifter, batch: Sequence[Task], out: Path, settings: Lift
             failures.append((task.name, cloud.reason, cloud.detail))
         else:
             (save_npz if settings.form == "npz" else save_obj)(cloud, _cloud(out, task, settings))
-    return len(batch), failures
+    return [task.name for task in batch], failures
 
 
 def _lifted(lifter: Lifter, crops: Sequence[Crop]) -> list[Lifted | Refused]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from passerby.datasets.cloud_files import read_archive
 from passerby.datasets.walking import shown
 from passerby.errors import DataError, UsageError, listing
 from passerby.lifting.lifter import Crop, Lifted, Refused
 from passerby.lifting.masks import beside
 from passerby.lifting.projection import PinholeCamera, Projection, WeakCamera
-from passerby.points.files import read_archive
 
 __all__ = ["VerticesLifter", "read_body"]
 

@@ -88,14 +88,31 @@ class OGNetOptions:
         if self.points_left < 1:
             raise UsageError(f"init_points {self.init_points} divided by {self.stride} at every reduction leaves no point.")
 
+    def check_neighbours(self) -> None:
+        """Refuse reductions that leave the last layer fewer points than each of them has neighbours; no other layer sees fewer.
+
+        Raises:
+            UsageError: naming the least `init_points`.
+        """
+        reductions = self._reductions(len(self.feature_dims) - 1)
+        if not reductions:  # it sees whole clouds, which are not known here
+            return
+        seen, least = self.init_points // self.stride ** (reductions - 1), self.k * self.stride ** (reductions - 1)
+        if seen < self.k:
+            raise UsageError(
+                f"init_points {self.init_points} and stride {self.stride} leave the last layer {seen} points, of which each "
+                f"needs k {self.k} neighbours. Give --init-points {least} or more"
+                + (f", or --k {seen} or less." if seen else ".")
+            )
+
+    def _reductions(self, layers: int) -> int:
+        """How many of the first `layers` layers reduce the points."""
+        return sum(a != b for a, b in zip((0, *self.feature_dims), self.feature_dims[:layers], strict=False))
+
     @property
     def points_left(self) -> int:
         """Points behind the last layer."""
-        reductions = sum(a != b for a, b in zip((0, *self.feature_dims), self.feature_dims, strict=False))
-        left = self.init_points
-        for _ in range(reductions - 1):
-            left //= self.stride
-        return left
+        return self.init_points // self.stride ** (self._reductions(len(self.feature_dims)) - 1)
 
 
 class OGNet(nn.Module):
@@ -107,10 +124,14 @@ class OGNet(nn.Module):
 
     Attributes:
         num_features: D, channels of the last layer.
+
+    Raises:
+        UsageError: a layer that would see fewer points than k.
     """
 
     def __init__(self, in_dim: int = 3, options: OGNetOptions = OGNetOptions()) -> None:
         super().__init__()
+        options.check_neighbours()
         self.num_features = options.feature_dims[-1]
         layers, left, before = [], options.init_points, 0
         for number, (a, b) in enumerate(zip((in_dim, *options.feature_dims), options.feature_dims, strict=False)):

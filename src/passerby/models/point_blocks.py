@@ -19,7 +19,7 @@ from passerby.models.point_ops import ball_query, edge_sums, gather, k_nearest
 __all__ = ["EDGE_NORMS", "SLOPE", "EdgeConv", "Gate", "GroupedMlp", "batch_norm", "grouped", "pointwise"]
 
 SLOPE = 0.2
-"""Of every LeakyReLU of these networks."""
+"""Of every LeakyReLU of the trunks."""
 
 EDGE_NORMS = ("bn", "bn2", "ln", "ibn", "ibn2")
 _NORM_STD = 0.02

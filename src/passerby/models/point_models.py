@@ -16,7 +16,7 @@ from passerby.models.dgcnn import DGCNN
 from passerby.models.heads import Block
 from passerby.models.ognet import OGNet, OGNetOptions
 from passerby.models.outputs import Outputs
-from passerby.models.point_blocks import Gate
+from passerby.models.point_blocks import SLOPE, Gate, batch_norm
 from passerby.models.pointnet2 import PointNet2
 
 __all__ = ["POINT_NETWORKS", "PointModel", "PointModelConfig", "build_point_model", "is_point_model"]
@@ -82,6 +82,14 @@ POINT_NETWORKS: dict[str, Callable[[int, OGNetOptions], nn.Module]] = {
 }
 
 
+def _linear(in_dim: int, out_dim: int) -> nn.Linear:
+    """With the start weights of the source's linear layers."""
+    layer = nn.Linear(in_dim, out_dim)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class PointModel(nn.Module):
     """A trunk and a head; see `build_point_model`.
 
@@ -105,7 +113,7 @@ class PointModel(nn.Module):
         self.feature_dim = D * self.parts if self.slices or self.vector else 2 * D
         baseline = config.network != "ognet"
         self.reduce = (
-            nn.Sequential(nn.Linear(D, config.linear_dim), nn.BatchNorm1d(config.linear_dim), nn.LeakyReLU(0.2))
+            nn.Sequential(_linear(D, config.linear_dim), batch_norm(config.linear_dim), nn.LeakyReLU(SLOPE))
             if self.vector
             else nn.Identity()
         )

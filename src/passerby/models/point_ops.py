@@ -40,7 +40,8 @@ def k_nearest(points: Tensor, k: int) -> Tensor:
         k: neighbours, the point itself included; 1 to N.
 
     Returns:
-        (B, N, k) int64, the point itself first, then by distance. On CPUs with up to 16 channels equal distances go by index.
+        (B, N, k) int64, the point itself first, then by distance. Distances of up to 16 channels are rounded alike on every
+            device, and on CPUs equal ones go by index.
 
     Raises:
         UsageError: k is below 1, or a cloud has fewer points; or, on CPUs with up to 16 channels, values that are not finite.
@@ -65,6 +66,8 @@ def k_nearest(points: Tensor, k: int) -> Tensor:
 
 
 def _k_nearest_of(points: Tensor, k: int) -> Tensor:
+    if points.shape[2] <= _FEW_CHANNELS:
+        return point_traced.nearest(points, k, _FEW_CHANNELS)
     centred = points - points.mean(1, keepdim=True)  # the products lose fewer digits
     squares = centred.square().sum(-1)
     distances = torch.baddbmm(
@@ -113,7 +116,7 @@ def _farthest_points_of(points: Tensor, count: int) -> Tensor:
     left = torch.full((B, N), 1e10, device=points.device).masked_fill(points.square().sum(-1) <= NEAR_ORIGIN, -1.0)
     for s in range(count - 1):
         place = points.gather(1, picks[:, s, None, None].expand(-1, 1, 3))
-        left = torch.minimum(left, (points - place).square().sum(-1))
+        left = torch.minimum(left, point_traced.squares(points, place))
         best = left.amax(1, keepdim=True)
         first = (left == best).to(torch.uint8).argmax(1)  # argmax over the distances may give any of several equal ones
         picks[:, s + 1] = torch.where(best[:, 0] > -1, first, 0)
@@ -165,7 +168,7 @@ def _balls_of(points: Tensor, centres: Tensor, radius: float, count: int) -> Ten
     found = []
     for cloud, places in zip(points, centres, strict=True):
         for part in places.split(max(1, _BUDGET // (4 * N))):
-            squares = sum((part[:, c, None] - cloud[None, :, c]).square() for c in range(3))
+            squares = point_traced.squares(part[:, None], cloud[None])
             first = torch.where(squares < torch.tensor(radius, device=points.device).square(), order, N)  # pyright: ignore
             first = first.topk(min(count, N), dim=-1, largest=False, sorted=True).values
             first = torch.cat([first, first.new_full((len(part), count - first.shape[1]), N)], 1)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["balls", "edge_reductions", "farthest", "nearest", "rows_of"]
+__all__ = ["balls", "edge_reductions", "farthest", "nearest", "rows_of", "squares"]
 
 _FAR = 1e10
 
@@ -24,17 +24,17 @@ def nearest(points: Tensor, k: int, few_channels: int) -> Tensor:
     almost as far, and which of them is taken must not depend on how it is computed.
     """
     if points.shape[2] <= few_channels:
-        distances = _squares(points[:, :, None], points[:, None])
+        distances = squares(points[:, :, None], points[:, None])
     else:
         centred = points - points.mean(1, keepdim=True)
-        squares = centred.square().sum(-1)
-        distances = squares[:, None] + squares[:, :, None] - 2 * centred @ centred.transpose(1, 2)
+        own = centred.square().sum(-1)
+        distances = own[:, None] + own[:, :, None] - 2 * centred @ centred.transpose(1, 2)
     order = torch.arange(points.shape[1], device=points.device)
-    own = (order[:, None] == order)[None]
-    return distances.masked_fill(own, -_FAR).topk(k, dim=-1, largest=False, sorted=True).indices
+    itself = (order[:, None] == order)[None]
+    return distances.masked_fill(itself, -_FAR).topk(k, dim=-1, largest=False, sorted=True).indices
 
 
-def _squares(one: Tensor, other: Tensor) -> Tensor:
+def squares(one: Tensor, other: Tensor) -> Tensor:
     """Squared distances, summed over coordinates in the loops' order, so that rounding is theirs too."""
     found = (one[..., 0] - other[..., 0]).square()
     for c in range(1, one.shape[-1]):
@@ -55,7 +55,7 @@ def _farthest(points: Tensor, count: int, near_origin: float) -> Tensor:
     picks = pick
     for _ in range(count - 1):
         place = points.gather(1, pick[:, :, None].expand(-1, 1, 3))
-        left = torch.minimum(left, _squares(points, place))
+        left = torch.minimum(left, squares(points, place))
         best, first = left.max(1, keepdim=True)
         pick = torch.where(best > -1.0, first, torch.zeros_like(first))
         picks = torch.cat([picks, pick], 1)
@@ -64,14 +64,14 @@ def _farthest(points: Tensor, count: int, near_origin: float) -> Tensor:
 
 def balls(points: Tensor, centres: Tensor, radii: Sequence[float], samples: Sequence[int]) -> list[Tensor]:
     """(B, N, 3) points, (B, S, 3) centres -> one (B, S, samples) int64 tensor a radius."""
-    squares = _squares(centres[:, :, None], points[:, None])
+    distances = squares(centres[:, :, None], points[:, None])
     order = torch.arange(points.shape[1], device=points.device)
     beyond = torch.zeros_like(order).sum() + points.shape[1]
     found = []
     real = np.float64 if points.dtype == torch.float64 else np.float32
     for radius, count in zip(radii, samples, strict=True):
         # The radius is squared as the loops square it: one rounding more decides who is strictly inside.
-        inside = torch.where(squares < float(np.square(real(radius))), order, beyond)
+        inside = torch.where(distances < float(np.square(real(radius))), order, beyond)
         # A ball may want more points than there are.
         inside = torch.cat([inside, beyond.expand(inside.shape[0], inside.shape[1], count)], -1)
         first = inside.topk(count, dim=-1, largest=False, sorted=True).values

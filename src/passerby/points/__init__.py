@@ -4,7 +4,7 @@ A cloud is an (N, 6) float32 array: x, y, z in metres (x right, y down, z away f
 The order of its points counts: the visible surface first, the background behind it.
 """
 
-from passerby.points.files import CLOUD_SUFFIXES, read_cloud
+from passerby.datasets.cloud_files import CLOUD_SUFFIXES, read_cloud
 from passerby.points.meshes import read_surface
 from passerby.points.preprocess import CloudPreprocess, EvalClouds
 from passerby.points.training import CloudAugmentation, TrainClouds

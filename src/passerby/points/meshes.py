@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from passerby.datasets.cloud_files import read_bytes, words_by_line
 from passerby.datasets.walking import shown
 from passerby.errors import DataError
-from passerby.points.files import read_bytes, words_by_line
 
 __all__ = ["MESH_SUFFIXES", "read_mesh", "read_surface"]
 

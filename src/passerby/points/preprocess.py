@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from passerby.datasets.cloud_files import HDF5_SUFFIX, check_reach, read_cloud
+from passerby.datasets.walking import shown
 from passerby.errors import DataError, UsageError, nearest
-from passerby.points.files import HDF5_SUFFIX, check_reach, read_cloud
 from passerby.points.meshes import read_surface
 
 __all__ = ["CloudPreprocess", "EvalClouds", "centred", "slimmed", "to_input"]
@@ -80,9 +81,15 @@ class CloudPreprocess:
 
         Raises:
             DataError: see `read_cloud` and `read_surface`.
+            UsageError: points of a surface are wanted of a row of an HDF5 file, which has none.
         """
         path = Path(path)
-        if self.surface and path.parent.suffix != HDF5_SUFFIX:
+        if self.surface and path.parent.suffix == HDF5_SUFFIX:
+            raise UsageError(
+                f'surface is {self.surface}, but "{shown(path.parent)}" holds points already and no surface to draw them from: '
+                f"leave surface out, and give --first {self.surface} to take so many points."
+            )
+        if self.surface:
             return read_surface(path, self.surface)
         return read_cloud(path, colours=self.colours)
 

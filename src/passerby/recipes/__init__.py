@@ -16,7 +16,7 @@ import yaml
 
 from passerby.errors import UsageError, nearest
 
-__all__ = ["RECIPES", "Preset", "Published", "about", "load_preset", "preset_names", "recipe"]
+__all__ = ["RECIPES", "Preset", "Published", "PublishedAccuracy", "about", "load_preset", "preset_names", "recipe"]
 
 RECIPES: dict[str, str] = {
     "baseline": "passerby.recipes.baseline",
@@ -47,6 +47,42 @@ class Published:
 
 
 @dataclass(frozen=True)
+class PublishedAccuracy:
+    """Figures that others published of a classifier of objects.
+
+    Attributes:
+        accuracy: fraction of the test objects.
+        class_accuracy: mean over the classes of the fraction of each.
+        objects: test objects.
+        classes: their classes.
+        source: who reports it, and of which epoch.
+    """
+
+    accuracy: float
+    class_accuracy: float
+    objects: int
+    classes: int
+    source: str
+
+    @property
+    def val_error(self) -> float:
+        """The first figure as a run logs it."""
+        return 1 - self.accuracy
+
+    @property
+    def val_class_error(self) -> float:
+        """The second figure as a run logs it."""
+        return 1 - self.class_accuracy
+
+    def in_words(self) -> str:
+        """Both figures in percent, what they are of, and their source."""
+        return (
+            f"{self.accuracy:.2%} of {self.objects:,} objects right, {self.class_accuracy:.2%} in the mean over {self.classes} "
+            f"classes ({self.source})"
+        )
+
+
+@dataclass(frozen=True)
 class Preset:
     """One published row: what to set, on which data, and what came out there."""
 
@@ -56,6 +92,7 @@ class Preset:
     dataset: str
     options: Mapping[str, Any]
     published: Published | None = None
+    published_accuracy: PublishedAccuracy | None = None
     protocol: str = ""
     """of `passerby evaluate --protocol`, where the figures were made with one"""
     convention: str = ""
@@ -105,4 +142,6 @@ def load_preset(name: str) -> Preset:
     published = content.pop("published", None)
     if published is not None:
         published = Published(**{**published, "further": tuple(published.get("further", ()))})
-    return Preset(name=name, published=published, **content)
+    accuracy = content.pop("published_accuracy", None)
+    accuracy = PublishedAccuracy(**accuracy) if accuracy is not None else None
+    return Preset(name=name, published=published, published_accuracy=accuracy, **content)

@@ -10,7 +10,8 @@ layumi/person-reid-3d (MIT).
 5. Adam (AMSGrad) under a cosine; from 90 % of the epochs on the weights are averaged, and the average's norms estimated anew.
 6. At test the vectors of the cloud and of the cloud enlarged by 1.1 are summed and normalised.
 
-`task="classify"` trains the same networks as classifiers of objects (ModelNet40) and measures them on held-out objects.
+`task="classify"` trains the same networks as classifiers of objects (ModelNet40) and measures them on held-out objects;
+the artefact keeps the classifier.
 
 Differs from the paper: random choices follow a seed, the code has none. Options beside the published forms: `warmup="lr"` warms
 up the rate, which scaling the loss hardly does under Adam; `metric_before_dropout` lets the circle loss see the whole vector.
@@ -38,7 +39,7 @@ from passerby.losses import circle, cross_entropy
 from passerby.metrics import MARKET1501, Convention
 from passerby.models.ognet import OGNetOptions
 from passerby.models.point_models import PointModel, PointModelConfig, build_point_model
-from passerby.points import CloudAugmentation, CloudPreprocess, TrainClouds
+from passerby.points import CloudAugmentation, CloudPreprocess, EvalClouds, TrainClouds
 from passerby.records import ReidData, Split
 from passerby.running import fingerprint, fit_to_train, logged_evaluation, save_run, write_settings
 from passerby.samplers import BalancedSampler, ClassSampler, IdentitySampler, Sampler, ShuffleSampler, identities_per_batch
@@ -67,10 +68,12 @@ from passerby.training import (
 )
 from passerby.validation import ClassificationEvaluation, predicted
 
-__all__ = ["RULE", "Config", "OGNetStep", "build_model", "train"]
+__all__ = ["OBJECT_RULE", "RULE", "Config", "OGNetStep", "build_model", "train"]
 
 RULE = EmbeddingRule(flip=False, scales=(1.0, 1.1))
 """The published test: f(xyz) + f(1.1 xyz)."""
+OBJECT_RULE = EmbeddingRule(flip=False)
+"""Of classifiers, which see a cloud once."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,8 @@ class Config:
             )
         for made in (model_config, preprocess, augmentation):
             made(self)  # what they refuse is refused now
+        if self.network == "ognet":
+            model_config(self).ognet.check_neighbours()
 
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -324,7 +329,8 @@ class OGNetStep:
         """Train on one batch."""
         with self.precision.forward():
             outputs = self.parallel(batch.inputs)
-        parts = {"ce": cross_entropy(outputs.logits, batch.labels, smoothing=_smoothing(self.config, outputs.logits))}
+        smoothing = self.config.label_smoothing
+        parts = {"ce": cross_entropy(outputs.logits, batch.labels, smoothing=smoothing, spread="others")}
         if self.config.circle:
             parts["circle"] = self._circle(gather(outputs.embedding), gather(batch.labels))
         loss = torch.stack(list(parts.values())).sum() * self.loss_warmup(self.clock.step)
@@ -342,12 +348,6 @@ class OGNetStep:
         if self.average is None or not self.average.begun:
             return self.model
         return self.average.model  # pyright: ignore[reportReturnType]
-
-
-def _smoothing(config: Config, logits: tuple[Tensor, ...]) -> float:
-    """The published share goes to the wrong classes alone; torch's is spread over all of them."""
-    classes = logits[0].shape[1]
-    return config.label_smoothing * classes / (classes - 1)
 
 
 def learning_rate(config: Config) -> Schedule:
@@ -389,6 +389,29 @@ def make_loader(config: Config, train: Split, labels: Mapping[tuple[str, int], i
     return TrainLoader(train, labels, transform, make_sampler(config, classes), seed=config.seed, workers=workers)
 
 
+def check_points(config: Config, clouds: Split) -> None:
+    """Refuse clouds of fewer points than the network takes, by the first one: a batch's clouds have equal numbers.
+
+    Raises:
+        UsageError: too few points.
+        DataError: the cloud cannot be read.
+    """
+    read, name = EvalClouds(preprocess(config)), clouds[0].path.name
+    cloud = read.read(clouds[0].path)
+    points, before = len(read(cloud)), config.first or len(cloud)
+    wanted = {"k": config.k} if config.network in ("ognet", "dgcnn") else {}
+    if config.network == "ognet":
+        wanted["init_points"] = config.init_points
+    for option, least in wanted.items():
+        if points < least:
+            flag = "--" + option.replace("_", "-")
+            kept = f" (--slim {config.slim:g} of {before})" if config.slim < 1 else ""
+            raise UsageError(
+                f"{flag} is {least}, but {points} points of {name} enter the network{kept}. Give {flag} {points} or less, "
+                "or clouds of more points."
+            )
+
+
 def train(
     config: Config,
     data: ReidData,
@@ -422,6 +445,7 @@ def train(
         raise DataError(f"{data.name} has no held-out objects to measure a classifier on. Give modelnet40, or take task reid.")
     with processes(device) as here:
         loader = make_loader(config, data.train, labels, workers)
+        check_points(config, data.train)
         model = build_model(config, len(labels)).to(here.device)
         torch.manual_seed(config.seed + here.rank)  # dropout differs between processes
 
@@ -441,9 +465,10 @@ def train(
         )  # fmt: skip
         path = Path(run_dir) / "artefact"
         if here.first:
+            objects = config.task == "classify"
             save_run(
                 path, step.searched(), recipe="ognet", config=config, network=model_config(config), preprocess=preprocess(config),
-                data=data, labels=labels, seed=config.seed, rule=RULE,
+                data=data, labels=labels, seed=config.seed, rule=OBJECT_RULE if objects else RULE, keep_classifier=objects,
             )  # fmt: skip
         del step
     return path

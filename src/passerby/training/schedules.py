@@ -139,7 +139,8 @@ class LossWarmUp:
     With weight decay and momentum this differs from warming up the rate, and under Adam it hardly acts; prefer `WarmUp`.
 
     Args:
-        steps: length of the rise in steps; published: round(images / batch) * warm-up epochs.
+        steps: length of the rise in steps; published: round(images / batch) * warm-up epochs. That is 0 where a sampler makes its
+            batches of the same few images again and again: the rise then takes all of `until`.
         start: factor before the first step.
         until: from this step on the factor is 1; default `steps`. Published: batches an epoch * warm-up epochs, which is smaller
             than `steps` where the division rounds up.
@@ -158,9 +159,10 @@ class LossWarmUp:
 
     def __call__(self, step: int) -> float:
         """The factor of the loss at the 0-based `step`."""
-        if step >= (self.steps if self.until is None else self.until):
+        end = self.steps if self.until is None else self.until
+        if step >= end:
             return 1.0
-        return min(1.0, self.start + (1 - self.start) * (step + 1) / self.steps)
+        return min(1.0, self.start + (1 - self.start) * (step + 1) / (self.steps or end))
 
 
 class LrSchedule:

@@ -27,6 +27,7 @@ __all__ = [
     "CLOUD_SUFFIXES",
     "FARTHEST_M",
     "HDF5_SUFFIX",
+    "LARGEST_M",
     "check_reach",
     "read_archive",
     "read_bytes",
@@ -37,6 +38,8 @@ __all__ = [
 CLOUD_SUFFIXES = frozenset({".obj", ".ply", ".npz"})
 HDF5_SUFFIX = ".h5"
 FARTHEST_M = 1_000_000
+LARGEST_M = 100
+"""Of a cloud from end to end: a street behind the person fits, nobody whose coordinates are millimetres or centimetres does."""
 _GREY = 0.5
 _END = re.compile(rb"^end_header[ \t]*\r?\n", re.MULTILINE)
 _DAMAGED = (
@@ -62,8 +65,8 @@ def read_cloud(path: str | os.PathLike[str], *, colours: bool = True) -> np.ndar
         (N, 6) float32: x, y, z in metres, colours from 0 to 1, in the order of the file.
 
     Raises:
-        DataError: no such file, no cloud, an empty one, coordinates that are not finite or beyond `FARTHEST_M`, or colours that
-            are missing or out of range.
+        DataError: no such file, no cloud, an empty one, coordinates that are not finite or out of reach (see `check_reach`),
+            or colours that are missing or out of range.
         MissingDependencyError: a row of an HDF5 file without h5py.
     """
     path = Path(path)
@@ -102,15 +105,23 @@ def _checked(values: np.ndarray, path: Path, colours: bool) -> np.ndarray:
 
 
 def check_reach(cloud: np.ndarray, name: str) -> None:
-    """Refuse coordinates that no camera sees, and between which float32 knows no person's shape any more.
+    """Refuse coordinates that no camera sees, between which float32 knows no person's shape any more, or of another unit.
+
+    In millimetres every point would be alone in the balls of a network, which have their radii in metres.
 
     Raises:
-        DataError: a coordinate beyond `FARTHEST_M`.
+        DataError: a coordinate beyond `FARTHEST_M`, or a cloud larger than `LARGEST_M`.
     """
     far = float(np.abs(cloud[:, :3]).max())
     if far > FARTHEST_M:
         raise DataError(
             f"{name} has a point at {far:.3g}: coordinates are metres, within {FARTHEST_M:,.0f} of the origin: move it there."
+        )
+    size = float(np.ptp(cloud[:, :3], axis=0).max())
+    if size > LARGEST_M:
+        raise DataError(
+            f"{name} is {size:,.0f} from end to end: coordinates are metres, and a person with what is behind takes at most "
+            f"{LARGEST_M}. Divide millimetres by 1,000, centimetres by 100."
         )
 
 
