@@ -1,7 +1,7 @@
 """OG-Net as a classifier of objects, on meshes that anybody can have: Debian's sweethome3d-furniture, split by author.
 
     apt-get download sweethome3d-furniture && dpkg-deb -x sweethome3d-furniture_*.deb FURNITURE
-    python benchmarks/ognet_furniture.py --source FURNITURE --work WORK [--epochs 40] [--device cpu]
+    python benchmarks/ognet_furniture.py --source FURNITURE --work WORK [--epochs 40] [--seed 0] [--device cpu]
 
 A stand-in for ModelNet40, whose files cannot be fetched everywhere. Objects are put into classes by the last word of their
 English names that names one. Nobody's objects stand in both halves: those of Scopia, who made the most, are trained on together
@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--points", type=int, default=512)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--unpack-only", action="store_true")
     options = parser.parse_args()
@@ -127,9 +128,9 @@ def main() -> None:
     small = merged(Config(), load_preset("modelnet40-ognet-small").options, "preset modelnet40-ognet-small")
     config = replace(
         small, first=options.points, surface=0, epochs=options.epochs, batch_size=options.batch, lr=0.1 * options.batch / 32,
-        init_points=options.points * 3 // 4,
+        init_points=options.points * 3 // 4, seed=options.seed,
     )  # fmt: skip
-    run = options.work / "run"
+    run = options.work / (f"run-{options.seed}" if options.seed else "run")
     train(config, data, run, resume=(run / "checkpoints").is_dir(), device=options.device, workers=0)
     last = load_history(run).evaluations[-1]
     largest = max(Counter(record.pid for record in data.val).values()) / len(data.val)

@@ -16,24 +16,27 @@ __all__ = ["CHUNK", "add_edges", "add_rows", "balls", "farthest", "nearest", "re
 
 _fast_machine_code = partial(machine_code, any_order=True)
 CHUNK = 64  # points that are looked at together; only where one of them is near enough are they looked at singly
+_TURNS = 3  # points at which lines of a file began that are kept in mind
 _LANES = 64  # running maxima
 _SLICE = 256  # points of a cloud between two looks whether all balls are full
 _SLACK = 1.00001  # a box's bound is rounded otherwise than a distance
 
 
 @machine_code  # in no other order, and with no product that is not rounded: `point_traced` must find the same neighbours
-def _squares(cloud, place, found):
-    """Squared distances from `place` to all points of a cloud, or of a slice of one."""
+def _squares(cloud, start, place, found):
+    """Squared distances from `place` to a cloud's points from `start` on."""
+    end = start + found.size
     if place.size == 3:
         x, y, z = place[0], place[1], place[2]
-        xs, ys, zs = cloud[0], cloud[1], cloud[2]  # indices that start at 0 need no test for negative ones
+        # Each coordinate is cut by itself: a cut of the whole cloud has strides that are not known, and no vector registers.
+        xs, ys, zs = cloud[0][start:end], cloud[1][start:end], cloud[2][start:end]
         for j in range(found.size):
             dx, dy, dz = xs[j] - x, ys[j] - y, zs[j] - z
             found[j] = dx * dx + dy * dy + dz * dz
     else:
         found[:] = 0
         for c in range(place.size):
-            value, values = place[c], cloud[c]
+            value, values = place[c], cloud[c][start:end]
             for j in range(found.size):
                 difference = values[j] - value
                 found[j] += difference * difference
@@ -80,6 +83,15 @@ def _bounds(low, high, place, bound):
 
 
 @machine_code
+def _farthest_of(cloud, place, ids):
+    """The largest squared distance of some points of a cloud, and a little more: it is rounded otherwise than in `_squares`."""
+    limit = cloud[0, 0] * 0
+    for j in ids:
+        limit = max(limit, _single(cloud, place, j))
+    return limit * cloud.dtype.type(_SLACK) + cloud.dtype.type(1e-30)
+
+
+@machine_code
 def nearest(points, low, high, out, row_from, row_to):
     """The k nearest of each row's cloud, the point itself first, then by distance, then by index.
 
@@ -90,6 +102,7 @@ def nearest(points, low, high, out, row_from, row_to):
     k = out.shape[1]
     room, place, distances = np.empty(CHUNK, points.dtype), np.empty(C, points.dtype), np.empty(k, points.dtype)
     bound = np.empty(low.shape[2], points.dtype)
+    turns, at, before = np.full(_TURNS, -1, np.int64), 0, points.dtype.type(np.inf)
     for row in range(row_from, row_to):
         cloud, i = points[row // N], row % N
         for c in range(C):
@@ -98,17 +111,20 @@ def nearest(points, low, high, out, row_from, row_to):
         distances[0], out[row, 0] = -1, i
         limit = distances.dtype.type(np.inf) if k > 1 else distances.dtype.type(-1)
         if row > row_from and i > 0 and k > 1:  # the neighbours of the point before are k points too: no nearest one is farther
-            limit = distances.dtype.type(0)
-            for t in range(k):
-                limit = max(limit, _single(cloud, place, out[row - 1, t]))
-            limit = limit * points.dtype.type(_SLACK) + points.dtype.type(1e-30)
+            limit = _farthest_of(cloud, place, out[row - 1])
+            if limit > 8 * before:  # files go line by line: where a line begins, so did others nearby
+                for turn in turns:
+                    if turn // N == row // N:
+                        limit = min(limit, _farthest_of(cloud, place, out[turn]))
+                turns[at] = row
+                at = (at + 1) % turns.size
         _bounds(low[row // N], high[row // N], place, bound)
         for m in range(bound.size):
             if bound[m] >= limit:
                 continue
             start = m * CHUNK
             found = room[: min(CHUNK, N - start)]
-            _squares(cloud[:, start : start + CHUNK], place, found)
+            _squares(cloud, start, place, found)
             if start <= i < start + CHUNK:
                 found[i - start] = np.inf  # it stands in the list already
             if not _some_below(found, limit):
@@ -117,6 +133,7 @@ def nearest(points, low, high, out, row_from, row_to):
                 if found[j] < limit:
                     _enter(distances, out[row], found[j], start + j)
                     limit = min(limit, distances[k - 1])
+        before = distances[k - 1]
 
 
 @machine_code
@@ -198,7 +215,7 @@ def balls(points, centres, radii, samples, out, row_from, row_to):
         wanted = radii.max()
         for start in range(0, N, _SLICE):
             found = room[: min(_SLICE, N - start)]
-            _squares(points[b, :, start : start + _SLICE], place, found)
+            _squares(points[b], start, place, found)
             for j in range(found.size):
                 if found[j] < wanted:
                     for r in range(R):
