@@ -15,7 +15,7 @@ from torch import nn
 
 from passerby.artefact import DESCRIPTION_FILE, Artefact, provenance, read_description, save_artefact
 from passerby.configs import plain, write_yaml
-from passerby.datasets.modelnet import MODELNET40
+from passerby.datasets.modelnet import class_names
 from passerby.embedder import EmbeddingRule
 from passerby.embedder.camera_statistics import Estimation
 from passerby.errors import DataError
@@ -24,22 +24,13 @@ from passerby.metrics import MARKET1501, Convention
 from passerby.models import ModelConfig, ReidModel
 from passerby.models.point_models import PointModel, PointModelConfig
 from passerby.points import CloudPreprocess
-from passerby.records import Record, ReidData, Split
+from passerby.records import ReidData, Split
 from passerby.training import Evaluate
 from passerby.training.checkpoints import CHECKPOINT_FOLDER
 from passerby.transforms import Preprocess
 from passerby.validation import ClassificationEvaluation, Evaluations, RetrievalEvaluation
 
-__all__ = [
-    "LabelMap",
-    "class_names",
-    "fingerprint",
-    "fit_to_train",
-    "hold_out_first",
-    "logged_evaluation",
-    "save_run",
-    "write_settings",
-]
+__all__ = ["LabelMap", "fingerprint", "fit_to_train", "hold_out_first", "logged_evaluation", "save_run", "write_settings"]
 
 START_WEIGHTS = "start weights"
 """``through`` of a data set, in an artefact's description, that its start weights were trained on."""
@@ -133,31 +124,6 @@ def logged_evaluation(
 def people_of(labels: LabelMap) -> tuple[tuple[str, int], ...]:
     """(domain, pid) of each class, in the order of the classes."""
     return tuple(sorted(labels, key=lambda person: labels[person]))
-
-
-def class_names(split: Split) -> dict[tuple[str, int], str]:
-    """What classes are called: by ModelNet40's folders of meshes, by the lines of ``shape_names.txt`` beside its HDF5 files, else
-    by the data set's own numbers.
-
-    Args:
-        split: objects, or images of people.
-    """
-    found: dict[tuple[str, int], str] = {}
-    for record in split:
-        if (record.domain, record.pid) not in found:
-            found[record.domain, record.pid] = _name_of(record)
-    return found
-
-
-def _name_of(record: Record) -> str:
-    number, file = str(record.pid), record.path
-    if record.domain != MODELNET40.name:
-        return number
-    if file.parent.suffix != ".h5":  # FILE.h5/ROW
-        return file.parent.parent.name  # CLASS/train/FILE
-    names = file.parent.with_name("shape_names.txt")
-    lines = names.read_text(encoding="utf-8", errors="replace").split() if names.is_file() else []
-    return lines[record.pid - 1] if record.pid <= len(lines) else number
 
 
 def learnt_before(weights: str | Path) -> tuple[tuple[Mapping[str, Any], ...], tuple[tuple[str, int], ...]]:

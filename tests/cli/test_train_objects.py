@@ -157,8 +157,8 @@ def test_a_run_of_an_older_version_gets_its_classifier_from_its_checkpoint(
 
 
 def test_rows_of_hdf5_are_named_by_the_list_beside_them(tmp_path: Path):
+    from passerby.datasets.modelnet import class_names
     from passerby.records import Record, Split
-    from passerby.running import class_names
 
     rows = Split(tuple(Record(tmp_path / "train0.h5" / str(n), n + 1, 0, "modelnet40") for n in range(3)))
     numbers = {("modelnet40", n): str(n) for n in (1, 2, 3)}

@@ -81,7 +81,7 @@ def published_accuracy(preset: Preset | None, data: ReidData) -> PublishedAccura
 
 def _check_classes(data: ReidData, facts: Artefact) -> None:
     """Refuse objects that the classifier has no class for, and classes whose numbers stand for others here."""
-    from passerby.running import class_names
+    from passerby.datasets.modelnet import class_names
 
     if not len(data.val):
         raise DataError(

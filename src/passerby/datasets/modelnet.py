@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from passerby.datasets.cloud_files import HDF5_SUFFIX
 from passerby.datasets.hdf5 import hdf5_array
 from passerby.datasets.layouts import Fault, Layout, Scan, reid_data
 from passerby.datasets.walking import files_below, shown, subfolders
 from passerby.errors import DataError
 from passerby.records import Record, Split
 
-__all__ = ["MODELNET40"]
+__all__ = ["MODELNET40", "class_names"]
 
 _LISTS = {"train": "train_files.txt", "val": "test_files.txt"}
 _FOLDERS = {"train": "train", "val": "test"}
@@ -93,3 +94,28 @@ MODELNET40 = Layout(
     scan=_scan,
     recognise=_recognise,
 )
+
+
+def class_names(split: Split) -> dict[tuple[str, int], str]:
+    """What classes are called: by ModelNet40's folders of meshes, by the lines of ``shape_names.txt`` beside its HDF5 files, else
+    by the data set's own numbers.
+
+    Args:
+        split: objects, or images of people.
+    """
+    found: dict[tuple[str, int], str] = {}
+    for record in split:
+        if (record.domain, record.pid) not in found:
+            found[record.domain, record.pid] = _name_of(record)
+    return found
+
+
+def _name_of(record: Record) -> str:
+    number, file = str(record.pid), record.path
+    if record.domain != _DOMAIN:
+        return number
+    if file.parent.suffix != HDF5_SUFFIX:  # FILE.h5/ROW
+        return file.parent.parent.name  # CLASS/train/FILE
+    names = file.parent.with_name("shape_names.txt")
+    lines = names.read_text(encoding="utf-8", errors="replace").split() if names.is_file() else []
+    return lines[record.pid - 1] if record.pid <= len(lines) else number
