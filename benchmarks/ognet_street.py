@@ -318,10 +318,14 @@ def print_differences(rows: Sequence[Row]) -> None:
         a, b = by_query.get(one, {}), by_query.get(other, {})
         return {seed: a[seed] - b[seed] for seed in a.keys() & b.keys()}
 
-    print("\n| difference of mAP, per cent | queries | | 95 % | seeds |\n|---|---|---|---|---|")
+    begun = False
 
     def line(text: str, key: str, apart: dict[int, np.ndarray]) -> None:
+        nonlocal begun
         if apart:
+            if not begun:
+                print("\n| difference of mAP, per cent | queries | | 95 % | seeds |\n|---|---|---|---|---|")
+            begun = True
             value, low, high = _interval(np.mean(list(apart.values()), 0), pids)
             ends = f"{100 * low:+.1f} to {100 * high:+.1f}"
             print(f"| {text} | {COLUMNS[key]} | {100 * value:+.1f} | {ends} | {len(apart)} |")

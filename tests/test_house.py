@@ -82,8 +82,9 @@ def test_the_card_is_of_these_weights_and_tells_what_was_measured():
             low, high = (f"{100 * end:.{2 if 100 * end > 0.01 else 3}f}" for end in there["far_interval"])
             assert f"{100 * there['far']:.2f} %" in plain and f"({low} to {high}" in plain
             assert f"{100 * there['frr']:.0f} %" in plain
-        for rival, gain in figures["real"]["house model"]["against"].items():
-            assert all(_gain(gain[key]) in plain for key in ("map", "rank1")), rival
+        for model in ("house model", "house model, adapted"):
+            for rival, gain in figures["real"][model]["against"].items():
+                assert all(_gain(gain[key]) in plain for key in ("map", "rank1")), (model, rival)
 
 
 def _percent(shown: tuple[float, list[float]]) -> str:
