@@ -130,7 +130,7 @@ def main() -> None:
         small, first=options.points, surface=0, epochs=options.epochs, batch_size=options.batch, lr=0.1 * options.batch / 32,
         init_points=options.points * 3 // 4, seed=options.seed,
     )  # fmt: skip
-    run = options.work / (f"run-{options.seed}" if options.seed else "run")
+    run = options.work / f"run-{options.seed}"
     train(config, data, run, resume=(run / "checkpoints").is_dir(), device=options.device, workers=0)
     last = load_history(run).evaluations[-1]
     largest = max(Counter(record.pid for record in data.val).values()) / len(data.val)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["published_accuracy", "run"]
 
-_SHOWN = {"val_error": "val. error", "val_class_error": "mean class error"}
-
 
 def run(
     artefact: Path, dataset: str, root: Path | None, *, trial: str, device: str, workers: int,
@@ -40,6 +38,7 @@ def run(
         DataError: no held-out objects, or such as are of other classes.
     """
     from passerby.artefact import load_classifier, read_description
+    from passerby.cli.evaluate_tables import ERRORS, print_beside
     from passerby.datasets import one_trial
     from passerby.datasets.registry import read_parts
     from passerby.validation import ClassificationEvaluation
@@ -61,8 +60,9 @@ def run(
         lambda: model, data.val, labels, facts.preprocess, here, size, by_class=True, workers=workers
     )
     found = measure()
-    errors = {name: found[name] for name in _SHOWN}
-    _print(artefact, data, errors, published_accuracy(preset, data))
+    errors = {name: found[name] for name in ERRORS}
+    title = f"{data.name}: {len(data.val):,} held-out objects of {len(data.val.identities)} classes"
+    print_beside(title, errors, published_accuracy(preset, data), convention=None, notes=data.notes, artefact=artefact)
     if json is not None:
         about = {"model": str(artefact), "artefact": facts.short_id, "dataset": data.name, "objects": len(data.val)}
         write_json(json, {**about, "scores": errors, "notes": list(data.notes)})
@@ -106,21 +106,3 @@ def _check_classes(data: ReidData, facts: Artefact) -> None:
             f"{data.name} numbers its classes otherwise than the classifier's training did: {listing(others)}. Give the "
             "same classes."
         )
-
-
-def _print(artefact: Path, data: ReidData, errors: dict[str, float], published: PublishedAccuracy | None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    title = f"{data.name}: {len(data.val):,} held-out objects of {len(data.val.identities)} classes"
-    table = Table("", *_SHOWN.values(), title=title)
-    table.add_row("this run", *(f"{value:.2%}" for value in errors.values()))
-    console = Console()
-    if published is not None:
-        table.add_row("published", *(f"{getattr(published, name):.2%}" for name in _SHOWN))
-    console.print(table)
-    if published is not None:
-        console.print(f"published figures: {published.in_words()}", soft_wrap=True)
-    for note in data.notes:
-        console.print(f"note: {note}", soft_wrap=True)
-    console.print(f"artefact: {artefact}", soft_wrap=True, highlight=False)

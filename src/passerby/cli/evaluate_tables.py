@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from passerby.metrics import CameraPairs, Interval, RetrievalScores, TrialScores
+    from passerby.metrics import CameraPairs, Convention, Interval, RetrievalScores, TrialScores
+    from passerby.recipes import Published, PublishedAccuracy
 
-__all__ = ["print_scores", "print_trials"]
+__all__ = ["ERRORS", "MEASURES", "print_beside", "print_scores", "print_trials"]
 
 NAMES = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP", "minp": "mINP"}
+ERRORS = {"val_error": "val. error", "val_class_error": "mean class error"}  # of classifiers
+MEASURES = NAMES | ERRORS
 _WIDEST_MATRIX = 8  # cameras; beyond it a line no longer fits a terminal
 _SHOWN_PAIRS = 5
 
@@ -39,6 +43,27 @@ def print_scores(scores: RetrievalScores, intervals: Mapping[str, Interval], uni
         console.print(f"note: {scores.num_tied} queries have a wrong answer exactly as near as a right one.", highlight=False)
     for note in scores.notes:
         console.print(f"note: {note}", highlight=False)
+
+
+def print_beside(
+    title: str, found: Mapping[str, float], published: Published | PublishedAccuracy | None, *,
+    convention: Convention | None, notes: Sequence[str], artefact: Path,
+) -> None:  # fmt: skip
+    """What a run has reached beside the published row, by the names of `MEASURES`; without a number only what belongs to it."""
+    console = Console()
+    if found:
+        table = Table("", *(MEASURES[key] for key in found), title=title)
+        table.add_row("this run", *(f"{value:.2%}" for value in found.values()))
+        if published is not None:
+            table.add_row("published", *(f"{getattr(published, key):.2%}" if hasattr(published, key) else "" for key in found))
+        console.print(table)
+        if convention is not None:
+            console.print(f"convention: {convention.in_words()}", soft_wrap=True)
+    if published is not None:
+        console.print(f"published figures: {published.in_words()}", soft_wrap=True)
+    for note in notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    console.print(f"artefact: {artefact}", soft_wrap=True, highlight=False)
 
 
 def print_trials(scores: Mapping[str, RetrievalScores], together: TrialScores) -> None:

@@ -319,32 +319,18 @@ def _report(
 ) -> None:  # fmt: skip
     """Print the last evaluation beside the published row, and where the artefact is."""
     from rich.console import Console
-    from rich.table import Table
 
+    from passerby.cli.evaluate_tables import MEASURES, print_beside
     from passerby.files import write_json
     from passerby.plots import plot_curves
-    from passerby.recipes import PublishedAccuracy
     from passerby.training import load_history
     from passerby.training.history import HISTORY_FILE
 
-    history = load_history(out)
+    history, console = load_history(out), Console()
     evaluations = history.evaluations
-    last = {key: value for key, value in evaluations[-1].items() if key in _SHOWN} if evaluations else {}
-    console = Console()
-    if last:
-        table = Table("", *(_SHOWN[key] for key in last), title=f"{data.name} after {evaluations[-1]['epoch']} epochs")
-        table.add_row("this run", *(f"{value:.2%}" for value in last.values()))
-        if published is not None:
-            table.add_row("published", *(f"{getattr(published, key):.2%}" if hasattr(published, key) else "" for key in last))
-        console.print(table)
-        if convention is not None:
-            console.print(f"convention: {convention.in_words()}", soft_wrap=True)
-    if published is not None:
-        said = published.in_words() if isinstance(published, PublishedAccuracy) else published.source
-        console.print(f"published figures: {said}", soft_wrap=True)
-    for note in data.notes:
-        console.print(f"note: {note}", soft_wrap=True)
-    console.print(f"artefact: {path}", soft_wrap=True, highlight=False)
+    last = {key: value for key, value in evaluations[-1].items() if key in MEASURES} if evaluations else {}
+    title = f"{data.name} after {evaluations[-1]['epoch']} epochs" if evaluations else ""
+    print_beside(title, last, published, convention=convention, notes=data.notes, artefact=path)
     if history.epochs:
         plot_curves([out], out / "curves.png")
         console.print(f"curves: {out / 'curves.png'}", soft_wrap=True, highlight=False)
@@ -354,9 +340,3 @@ def _report(
         facts = {"artefact": str(path), "run": str(out), "dataset": data.name, "scores": last}
         counted = {} if convention is None else {"convention": asdict(convention)}
         write_json(run.json, {**facts, **counted, "notes": list(data.notes)})
-
-
-_SHOWN = {
-    "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP", "minp": "mINP", "val_error": "val. error",
-    "val_class_error": "mean class error",
-}  # fmt: skip

@@ -29,6 +29,7 @@ __all__ = [
     "HDF5_SUFFIX",
     "LARGEST_M",
     "check_reach",
+    "is_row",
     "read_archive",
     "read_bytes",
     "read_cloud",
@@ -70,13 +71,18 @@ def read_cloud(path: str | os.PathLike[str], *, colours: bool = True) -> np.ndar
         MissingDependencyError: a row of an HDF5 file without h5py.
     """
     path = Path(path)
-    read = _READERS.get(HDF5_SUFFIX if path.parent.suffix == HDF5_SUFFIX else path.suffix.lower())
+    read = _READERS.get(HDF5_SUFFIX if is_row(path) else path.suffix.lower())
     if read is None:
         mesh = " Points of a mesh's surface are drawn with surface (--surface 1024)." if path.suffix.lower() == ".off" else ""
         raise DataError(
             f'"{shown(path)}" is no cloud of points by its name: allowed are {listing(sorted(CLOUD_SUFFIXES))}.{mesh}'
         )
     return _checked(read(path), path, colours)
+
+
+def is_row(path: Path) -> bool:
+    """Whether a path names a row of an HDF5 file, ``FILE.h5/ROW``."""
+    return path.parent.suffix == HDF5_SUFFIX
 
 
 def _checked(values: np.ndarray, path: Path, colours: bool) -> np.ndarray:

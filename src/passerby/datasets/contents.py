@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from passerby.datasets.cloud_files import CLOUD_SUFFIXES, HDF5_SUFFIX, read_cloud
+from passerby.datasets.cloud_files import CLOUD_SUFFIXES, is_row, read_cloud
 from passerby.datasets.consequences import Finding
 from passerby.datasets.images import decode_image
 from passerby.datasets.modelnet import MODELNET40
@@ -77,15 +77,11 @@ def _paths(data: ReidData) -> list[Path]:
 
 
 def _is_cloud(path: Path) -> bool:
-    return path.suffix.lower() in CLOUD_SUFFIXES or _is_row(path)
+    return path.suffix.lower() in CLOUD_SUFFIXES or is_row(path)
 
 
 def _is_mesh(path: Path, data: ReidData) -> bool:
     return path.suffix.lower() in ({".obj", *_MESHES} if data.name == MODELNET40.name else _MESHES)
-
-
-def _is_row(path: Path) -> bool:
-    return path.parent.suffix == HDF5_SUFFIX
 
 
 def _everything(data: ReidData) -> Iterator[tuple[Record, ...]]:
@@ -98,7 +94,7 @@ def _size_only(path: Path) -> Look:
 
 
 def _cloud_size_only(path: Path) -> CloudLook:
-    return CloudLook(path, error=_wrong_size(path.parent if _is_row(path) else path, "cloud"))
+    return CloudLook(path, error=_wrong_size(path.parent if is_row(path) else path, "cloud"))
 
 
 def _wrong_size(path: Path, what: str) -> str:
@@ -123,7 +119,7 @@ def _decode(path: Path) -> Look:
 def _read(path: Path) -> CloudLook:
     """A cloud without colours is one, too: some networks need none. Objects, rows of an HDF5 file, never have any."""
     try:
-        return CloudLook(path, len(read_cloud(path, colours=not _is_row(path))))
+        return CloudLook(path, len(read_cloud(path, colours=not is_row(path))))
     except DataError as error:
         reason = str(error)
     try:
@@ -175,7 +171,7 @@ def _unreadable(kind: str, looks: Sequence[Look | CloudLook]) -> Iterator[Findin
 
 
 def _name(path: Path) -> str:
-    return f'"{shown("/".join(path.parts[-2:]) if _is_row(path) else path.name)}"'
+    return f'"{shown("/".join(path.parts[-2:]) if is_row(path) else path.name)}"'
 
 
 def _equal_pictures(data: ReidData, digests: dict[Path, str]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from passerby.datasets.cloud_files import HDF5_SUFFIX
+from passerby.datasets.cloud_files import is_row
 from passerby.datasets.hdf5 import hdf5_array
 from passerby.datasets.layouts import Fault, Layout, Scan, reid_data
 from passerby.datasets.walking import files_below, shown, subfolders
@@ -114,7 +114,7 @@ def _name_of(record: Record) -> str:
     number, file = str(record.pid), record.path
     if record.domain != _DOMAIN:
         return number
-    if file.parent.suffix != HDF5_SUFFIX:  # FILE.h5/ROW
+    if not is_row(file):
         return file.parent.parent.name  # CLASS/train/FILE
     names = file.parent.with_name("shape_names.txt")
     lines = names.read_text(encoding="utf-8", errors="replace").split() if names.is_file() else []

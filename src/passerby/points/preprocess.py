@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from passerby.datasets.cloud_files import HDF5_SUFFIX, check_reach, read_cloud
+from passerby.datasets.cloud_files import check_reach, is_row, read_cloud
 from passerby.datasets.walking import shown
 from passerby.errors import DataError, UsageError, nearest
 from passerby.points.meshes import read_surface
@@ -84,7 +84,7 @@ class CloudPreprocess:
             UsageError: points of a surface are wanted of a row of an HDF5 file, which has none.
         """
         path = Path(path)
-        if self.surface and path.parent.suffix == HDF5_SUFFIX:
+        if self.surface and is_row(path):
             raise UsageError(
                 f'surface is {self.surface}, but "{shown(path.parent)}" holds points already and no surface to draw them from: '
                 f"leave surface out, and give --first {self.surface} to take so many points."

@@ -45,6 +45,10 @@ class Published:
     source: str
     further: tuple[Mapping[str, Any], ...] = ()
 
+    def in_words(self) -> str:
+        """What stands below the figures."""
+        return self.source
+
 
 @dataclass(frozen=True)
 class PublishedAccuracy:
