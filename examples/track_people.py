@@ -9,7 +9,9 @@ The folder holds NAME.mp4 beside NAME.gt.txt (MOT form). Each film is tracked by
 passerby, by each tracker of the library twice: with a vector for each box, and with its matching by appearance switched off. The
 trackers have their own defaults, but two: a box counts as sure where passerby's own tracker begins a track, and the motion of the
 camera is not estimated, because these cameras stand still. `--library deep-sort-realtime` (MIT) takes DeepSORT, which without
-appearance is SORT. Last stands the ByteTrack that `passerby index` follows people with, which knows no appearance.
+appearance is SORT. `--adapted` takes vectors with the statistics of each film's own crops, as `passerby adapt` makes them of a
+gallery: those of the whole film, so that it is nothing for a live camera. Last stands the ByteTrack that `passerby index` follows
+people with, which knows no appearance.
 """
 
 from __future__ import annotations
@@ -28,8 +30,13 @@ from PIL import Image
 
 from passerby import load
 from passerby.artefact import named_model
+from passerby.embedder import Embedder
+from passerby.embedder.adaptation import adapt_to_camera
+from passerby.embedder.camera_statistics import Estimation, camera_wise
 from passerby.errors import PasserbyError
 from passerby.export.thresholds import read_thresholds
+from passerby.metrics.calibration_store import find_calibration
+from passerby.models.norms.statistics import CameraStatistics
 from passerby.video import Boxes, Detection, open_detector, open_film
 from passerby.video.tracking import ByteTracker, Tracking
 
@@ -45,9 +52,10 @@ BOXMOT = {  # what each tracker calls the sure boxes, the age of lost tracks, an
 Frames = list[tuple[Boxes, np.ndarray]]  # boxes of each frame and their vectors, (N, D)
 
 
-def seen(film_path: Path, embedder) -> Frames:
+def seen(film_path: Path, embedder: Embedder, *, adapted: bool) -> Frames:
     """The people of every frame and their vectors."""
-    detect, found = open_detector(None, Detection(confidence=CONFIDENCE)), []
+    detect = open_detector(None, Detection(confidence=CONFIDENCE))
+    found: list[tuple[Boxes, list[Image.Image]]] = []
     film = open_film(film_path)
     for frame in film.frames():
         picture = frame.pixels()
@@ -56,8 +64,18 @@ def seen(film_path: Path, embedder) -> Frames:
         crops = [
             Image.fromarray(picture[top:bottom, left:right]) for left, top, right, bottom in boxes.corners.round().astype(int)
         ]
-        found.append((boxes, embedder(crops) if crops else np.zeros((0, embedder.dim), np.float32)))
-    return found
+        found.append((boxes, crops))
+    if adapted:
+        embedder = fitted(embedder, film_path.stem, [crop for _, crops in found for crop in crops])
+    camera = film_path.stem if adapted else None
+    return [(boxes, embedder(crops, camera) if crops else np.zeros((0, embedder.dim), np.float32)) for boxes, crops in found]
+
+
+def fitted(embedder: Embedder, camera: str, crops: list[Image.Image]) -> Embedder:
+    """The same network with the statistics of one camera's crops, which nobody has labelled."""
+    ready = camera_wise(embedder).with_cameras(None)
+    statistics = adapt_to_camera(ready, camera, crops, Estimation()).statistics
+    return ready.with_cameras(CameraStatistics.of({camera: statistics}))
 
 
 def mot_line(frame: int, track: int, corners: np.ndarray) -> str:
@@ -161,6 +179,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/tracks"), help="folder for tracks in MOT form")
     parser.add_argument("--library", choices=LIBRARIES, default="boxmot", help="whose trackers")
     parser.add_argument("--model", type=Path, default=None, help="artefact with a calibration (default: the house model)")
+    parser.add_argument("--adapted", action="store_true", help="with the statistics of each film's own crops")
     parser.add_argument("--max-age", type=int, default=30, help="frames that a lost track waits")
     given = parser.parse_args()
     if given.max_age < 1:
@@ -170,9 +189,14 @@ def main() -> None:
 
     model = named_model(given.model)
     try:
-        embedder, calibration = load(model, device="cpu"), read_thresholds(model)
+        embedder = load(model, device="cpu")
+        calibration = find_calibration(model, by_camera=True) if given.adapted else read_thresholds(model)
     except PasserbyError as error:
         sys.exit(str(error))
+    if calibration is None:
+        sys.exit(
+            f"{model} has no thresholds with camera statistics: passerby calibrate {model} --camera-statistics train makes them."
+        )
     # below the threshold of rejection the model says "different"
     trackers = trackers_of(given.library, most=1 - calibration.reject_threshold, max_age=given.max_age)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -183,7 +207,10 @@ def main() -> None:
         name = truth.name.removesuffix(".gt.txt")
         people = truth_of_people(truth, given.out / f"{name}.gt.txt")
         film = truth.with_name(f"{name}.mp4")
-        frames, fps = seen(film, embedder), open_film(film).fps
+        try:
+            frames, fps = seen(film, embedder, adapted=given.adapted), open_film(film).fps
+        except PasserbyError as error:
+            sys.exit(str(error))
 
         def measured(lines: list[str], label: str, people: Path = people, name: str = name) -> tuple[float, float]:
             out = given.out / f"{name}-{label}.txt"

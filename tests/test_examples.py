@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import passerby
+from passerby.errors import DataError
 from passerby.video import Boxes
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "track_people.py"
@@ -54,6 +57,16 @@ def test_a_missing_tracker_is_told_before_a_film_is_read(
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else found(name))
     assert said(script, monkeypatch, films, "--library", library) == f"{module} is not installed: pip install {library}"
+
+
+def test_adapted_vectors_have_the_statistics_of_the_film(script):
+    embedder, random = passerby.load(device="cpu"), np.random.default_rng(0)
+    light = [Image.fromarray(random.integers(160, 255, (128, 64, 3), np.uint8)) for _ in range(20)]
+    plain, ready = embedder(light), script.fitted(embedder, "gate", light)
+    vectors = ready(light, "gate")
+    assert vectors.shape == plain.shape and np.mean(vectors @ vectors.T) < np.mean(plain @ plain.T)  # what all share is gone
+    with pytest.raises(DataError, match="camera gate has 3 images, its statistics need 16 or more"):
+        script.fitted(embedder, "gate", light[:3])
 
 
 def places_of(lines: list[str]) -> dict[str, set[float]]:
