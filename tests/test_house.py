@@ -20,7 +20,7 @@ from passerby.metrics.calibration_store import find_calibration, read_calibratio
 from passerby.models.weights import find_installed_weights
 from passerby.street.populations import HELD_OUT, population
 
-HOUSE = artefact.default_model()
+HOUSE, SCRATCH = artefact.default_model(), artefact.named_model("house-scratch")
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -56,35 +56,47 @@ def test_it_ships_small_and_says_what_it_is():
     assert "must not be said never to have seen a real person" in card and "Not for:" in card
 
 
-def test_the_card_is_of_these_weights_and_tells_what_was_measured():
+def test_the_one_from_scratch_may_say_that_it_never_saw_a_real_person():
+    facts = artefact.read_description(SCRATCH)
+    assert facts.config["weights"] == "scratch" and not facts.model.get("init_from")
+    assert "start_weights" not in json.loads((SCRATCH / "passerby.json").read_text(encoding="utf-8"))
+    assert facts.licence == "Apache-2.0" and "never saw a real one" in facts.notes[0] and "ImageNet" not in facts.notes[0]
+    assert [entry["notes"] for entry in facts.data] == [["rendered people: passerby street render --population house"]]
+    card = " ".join((SCRATCH / "README.md").read_text(encoding="utf-8").split())
+    assert "It never saw a real person" in card and "Not for:" in card
+
+
+@pytest.mark.parametrize(("model", "folder"), [("house model", HOUSE), ("house-scratch", SCRATCH)])
+def test_the_card_is_of_these_weights_and_tells_what_was_measured(model: str, folder: Path):
     """One file of results; card and page may not tell other figures."""
-    figures = json.loads((HOUSE / "figures.json").read_text(encoding="utf-8"))
-    told = [(HOUSE / "README.md").read_text(encoding="utf-8"), (DOCS / "house.md").read_text(encoding="utf-8")]
-    assert hashlib.sha256((HOUSE / "model.safetensors").read_bytes()).hexdigest() == figures["weights_sha256"]
-    assert artefact.read_description(HOUSE).weights_sha256 == figures["weights_sha256"]
+    figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    told = [(folder / "README.md").read_text(encoding="utf-8"), (DOCS / "house.md").read_text(encoding="utf-8")]
+    digest, adapted = figures["weights_sha256"][model], f"{model}, adapted"
+    assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() == digest
+    assert artefact.read_description(folder).weights_sha256 == digest
     for page in told:
         plain = page.replace("**", "")
-        assert figures["weights_sha256"] in page
+        assert digest in page
         for name, row in figures["real"].items():
             shares = [(row["map"], row["map_interval"]), (row["rank1"], row["rank1_interval"])]
             shares += [(row[key]["share"], row[key]["interval"]) for key in ("named_within", "named_over_all")]
             assert f"| {name} | " + " | ".join(map(_percent, shares)) + " |" in plain
-        for town, name in product(HELD_OUT, ("house model", "house model, adapted")):
+        for town, name in product(HELD_OUT, (model, adapted)):
             row = figures["towns"][town][name]
             low, high = row["map_interval"]
             assert f"{row['map']:.3f} ({low:.3f} to {high:.3f}) / {row['rank1']:.3f}" in plain
-        moved = figures["real"]["house model"]["threshold"]
+        moved = figures["real"][model]["threshold"]
         low, high = moved["far_interval"]
         assert f"{100 * moved['far']:.2f} % of pairs of different people pass" in plain.replace("\n", " ")
         assert f"{100 * low:.2f} to {100 * high:.1f}" in plain and f"{100 * moved['frr']:.0f} % of pairs of one person" in plain
-        for adapted in (figures["real"], figures["towns"]["harbour"]):
-            there = adapted["house model, adapted"]["threshold"]
+        for measured in (figures["real"], figures["towns"]["harbour"]):
+            there = measured[adapted]["threshold"]
             low, high = (f"{100 * end:.{2 if 100 * end > 0.01 else 3}f}" for end in there["far_interval"])
             assert f"{100 * there['far']:.2f} %" in plain and f"({low} to {high}" in plain
             assert f"{100 * there['frr']:.0f} %" in plain
-        for model in ("house model", "house model, adapted"):
-            for rival, gain in figures["real"][model]["against"].items():
-                assert all(_gain(gain[key]) in plain for key in ("map", "rank1")), (model, rival)
+        for name in (model, adapted):
+            for rival, gain in figures["real"][name]["against"].items():
+                assert all(_gain(gain[key]) in plain for key in ("map", "rank1")), (name, rival)
 
 
 def _percent(shown: tuple[float, list[float]]) -> str:
@@ -172,6 +184,7 @@ def test_it_is_known_by_name(crops, monkeypatch, tmp_path: Path, capsys):
 
 
 def test_an_installation_without_it_says_so(monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(artefact, "_HOUSE", tmp_path)
-    with pytest.raises(ArtefactError, match="this installation has no house model: name a model"):
-        passerby.load()
+    monkeypatch.setattr(artefact, "_PACKAGE", tmp_path)
+    for name in (None, "house-int8", "house-scratch"):
+        with pytest.raises(ArtefactError, match=f"this installation has no {name or 'house'} model: name another"):
+            passerby.load(name)

@@ -60,8 +60,9 @@ DESCRIPTION_FILE = "passerby.json"
 CAMERAS_FILE = "cameras.safetensors"
 CLASSIFIER_FILE = "classifier.safetensors"
 FORMAT = 1
-_HOUSE = Path(__file__).parent / "house"  # ships with the package
-_SHIPPED = {"house": "", "house-int8": "model.int8.onnx"}  # name on the command line -> file in its folder
+_PACKAGE = Path(__file__).parent
+_SHIPPED = {"house": "house", "house-int8": "house/model.int8.onnx", "house-scratch": "house-scratch"}
+"""Models that come with the package: name on the command line -> artefact folder or exported file."""
 _LATER = ("cameras", "cameras_sha256", "classes", "classifier_sha256")  # fields that older artefacts of this format lack
 
 
@@ -346,17 +347,23 @@ def default_model() -> Path:
     Raises:
         ArtefactError: this installation lacks it.
     """
-    if not (_HOUSE / DESCRIPTION_FILE).is_file():
-        raise ArtefactError("this installation has no house model: name a model, or install passerby from its wheel.")
-    return _HOUSE
+    return _shipped("house")
+
+
+def _shipped(name: str) -> Path:
+    path = _PACKAGE / _SHIPPED[name]
+    if not (path / DESCRIPTION_FILE).is_file() and not path.is_file():
+        raise ArtefactError(f"this installation has no {name} model: name another, or install passerby from its wheel.")
+    return path
 
 
 def named_model(name: str | os.PathLike[str] | None = None) -> Path:
     """Where a model is that was named, or not: its path, or one of the names of those that come with the package.
 
     Args:
-        name: an artefact folder or an exported file; ``house`` or nothing: the house model; ``house-int8``: its int8 form. A file
-            or folder of that name in the working folder goes first.
+        name: an artefact folder or an exported file; ``house`` or nothing: the house model; ``house-int8``: its int8 form;
+            ``house-scratch``: the one that never saw a real person. A file or folder of that name in the working folder goes
+            first.
 
     Raises:
         ArtefactError: this installation lacks what is named, or it is almost one of the names.
@@ -372,11 +379,7 @@ def named_model(name: str | os.PathLike[str] | None = None) -> Path:
         if meant and not path.exists():
             raise ArtefactError(f'no model "{name}": there is no such folder or file. Did you mean "{meant[0]}"?')
         return path
-    file = _SHIPPED[str(name)]
-    found = default_model() / file if file else default_model()
-    if not found.exists():
-        raise ArtefactError(f"this installation has no {name}: name a model, or install passerby from its wheel.")
-    return found
+    return _shipped(str(name))
 
 
 def load(

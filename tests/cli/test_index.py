@@ -81,8 +81,13 @@ def test_two_lines_with_nothing_named_find_a_person_of_a_film(tmp_path, monkeypa
     (clip,) = render_video(ClipOrder("winter", (1,), 8.0, None, 1, 640, 360, 3), tmp_path / "made", renderer="numba")
     clip.video.rename(tmp_path / "lane.mp4")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("passerby.cli.index._ENOUGH", 4)
     assert main(["index", "lane.mp4"]) == 0
     said = capsys.readouterr().out
+    advice = (
+        "passerby adapt house --gallery people.gallery --out here.model, then passerby gallery re-embed people.gallery --model"
+    )
+    assert f"to fit the model to these cameras, without labels: {advice} here.model" in said
     assert "gallery people.gallery in this folder; --gallery or PASSERBY_GALLERY names another" in said
     with Gallery.open("people.gallery", read_only=True) as gallery:
         assert gallery.cameras() == ["lane"] and gallery.thresholds is not None and len(gallery.tracks()) > 1

@@ -72,7 +72,11 @@ PAGES = {
     ),
     "docs/house.md": Page(
         {"film.mp4": "film", "crop.jpg": "crop", **CROPS, "street-house": "street"},
-        {"--preset house-small": f"--preset house-small {ALL}", "--cameras 1 4 --seconds 20": "--cameras 1 4 --seconds 0.2"},
+        {
+            "--preset house-small --data": f"--preset house-small {ALL} --data",
+            "--preset house-small-scratch --data": f"--preset house-small-scratch {ALL} --data",
+            "--cameras 1 4 --seconds 20": "--cameras 1 4 --seconds 0.2",
+        },
         {
             "passerby evaluate real --data DIR --adapted": "films of real people; tests/cli/test_evaluate_real.py",
             "passerby index vtest.avi": "a film of real people",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from passerby import datasets, models
-from passerby.artefact import default_model, read_description
+from passerby.artefact import named_model, read_description
 from passerby.configs import merged
 from passerby.errors import ArtefactError, UsageError
 from passerby.losses import LossTerm
@@ -47,9 +47,10 @@ def test_their_start_weights_are_installed_or_named_with_their_licence(name: str
         build_model(config, 2)
 
 
-def test_the_model_that_ships_is_what_its_preset_trains():
-    preset, shipped = load_preset("house-small").options, read_description(default_model()).config
-    assert merged(Config(), preset, "house-small") == merged(Config(), shipped, "house")  # options that came later are at rest
+@pytest.mark.parametrize(("name", "model"), [("house-small", "house"), ("house-small-scratch", "house-scratch")])
+def test_a_model_that_ships_is_what_its_preset_trains(name: str, model: str):
+    preset, shipped = load_preset(name).options, read_description(named_model(model)).config
+    assert merged(Config(), preset, name) == merged(Config(), shipped, model)  # options that came later are at rest
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -27,7 +27,7 @@ class Options:
     """two image files"""
     model: Path | None = None
     """artefact folder or exported file with a calibration; house-int8 is the quick form of the house model, which comes with
-    passerby and is the default"""
+    passerby and is the default; house-scratch never saw a real person"""
     cameras: tuple[str, ...] = ()
     """for a model with camera statistics: the camera of each image, or one for both (default: no camera in particular, if the
     model has statistics of all together)"""

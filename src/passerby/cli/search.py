@@ -37,7 +37,7 @@ class Options:
     folder)"""
     model: Path | None = None
     """the gallery's model, for images: artefact folder or exported file (default: house, the model that comes with passerby;
-    house-int8 is its quick form)"""
+    house-int8 is its quick form, house-scratch one that never saw a real person)"""
     like: tuple[int, ...] = ()
     """numbers of stored crops of one person, instead of images"""
     track: str = ""

@@ -39,7 +39,7 @@ class Options:
     """further host names under which the page is reached, for instance through a proxy; others are refused"""
     model: Path | None = None
     """the gallery's model, for pictures that are sent: artefact folder or exported file (default: house, the model that comes
-    with passerby; house-int8 is its quick form)"""
+    with passerby; house-int8 is its quick form, house-scratch one that never saw a real person)"""
     detector: Path | None = None
     """an ONNX file that finds people in whole pictures (default: the one that comes with passerby)"""
     device: str = "auto"

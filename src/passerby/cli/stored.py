@@ -28,7 +28,7 @@ def check_present(paths: Sequence[Path]) -> None:
 
 
 def named_inputs(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Paths, with models that come with the package by their names (``house``, ``house-int8``).
+    """Paths, with models that come with the package by their names (``house``, ``house-int8``, ``house-scratch``).
 
     Raises:
         ArtefactError: see `artefact.named_model`.
