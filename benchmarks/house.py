@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="what `passerby evaluate real --adapted --json` wrote of the same models")
     parser.add_argument("--out", type=Path, help="keep the figures in this file")
     given = parser.parse_args()
+    real = {} if given.real is None else json.loads(given.real.read_text(encoding="utf-8"))["methods"]  # before the work
     stored = {name: named_model(name) for name in given.model} or {"house model": default_model()}
     networks: dict[str, Embedder] = {"ImageNet MobileNetV2": imagenet_start("cpu")}
     networks |= {name: load(path, device="cpu") for name, path in stored.items()}
@@ -68,7 +69,6 @@ def main() -> None:
                     kept[town][one] = tell(one, embed(together, data.query), gallery, thresholds)
     if given.out is not None:
         weights = {name: read_description(path).weights_sha256 for name, path in stored.items()}
-        real = {} if given.real is None else json.loads(given.real.read_text(encoding="utf-8"))["methods"]
         write_json(given.out, {"weights_sha256": weights, "towns": kept, "real": real})
 
 

@@ -187,8 +187,8 @@ def main() -> None:
     truths = films_of(given.films, given.library)
     from trackers.eval import evaluate_mot_sequence
 
-    model = named_model(given.model)
     try:
+        model = named_model(given.model)
         embedder = load(model, device="cpu")
         calibration = find_calibration(model, by_camera=True) if given.adapted else read_thresholds(model)
     except PasserbyError as error:

@@ -50,6 +50,12 @@ def test_wrong_calls_are_told_in_one_line(script, films: Path, monkeypatch: pyte
     assert not Path("runs").exists()
 
 
+def test_a_model_that_is_not_there_is_told_in_one_line(script, films: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(script, "films_of", lambda folder, library: [])
+    pytest.importorskip("trackers")
+    assert 'no model "hous": there is no such' in said(script, monkeypatch, films, "--model", "hous")
+
+
 @pytest.mark.parametrize(("library", "module"), [("boxmot", "boxmot"), ("deep-sort-realtime", "deep_sort_realtime")])
 def test_a_missing_tracker_is_told_before_a_film_is_read(
     script, films: Path, monkeypatch: pytest.MonkeyPatch, library: str, module: str

@@ -58,7 +58,7 @@ def test_it_ships_small_and_says_what_it_is():
 
 def test_the_one_from_scratch_may_say_that_it_never_saw_a_real_person():
     facts = artefact.read_description(SCRATCH)
-    assert facts.config["weights"] == "scratch" and not facts.model.get("init_from")
+    assert facts.config["weights"] == "scratch" and facts.seed == 0
     assert "start_weights" not in json.loads((SCRATCH / "passerby.json").read_text(encoding="utf-8"))
     assert facts.licence == "Apache-2.0" and "never saw a real one" in facts.notes[0] and "ImageNet" not in facts.notes[0]
     assert [entry["notes"] for entry in facts.data] == [["rendered people: passerby street render --population house"]]
