@@ -2,6 +2,7 @@
 
     passerby street video --town campus --out films --cameras 1 2 3 --seconds 120 --fps 4
     python benchmarks/linking.py films                       # with the model that comes with passerby; --model DIR for another
+    python benchmarks/linking.py films --adapted             # with the statistics of each camera's own crops (passerby adapt)
 
 The boxes are those of the ground truth, so that nothing but linking is measured; a tracker's cuts are imitated by ending tracks
 every few seconds. Each piece is a track of its own: within a camera the pieces of a person must be put together again, over all
@@ -13,14 +14,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from passerby import artefact, video
+from passerby.cli import main as passerby
 from passerby.export import fastest
 from passerby.gallery import Gallery, Model
 from passerby.gallery.linking import Linking, link
@@ -91,10 +95,17 @@ def named(gallery: Gallery, pieces: dict[str, np.ndarray]) -> dict[str, np.ndarr
     return made
 
 
+def command(*words: object) -> None:
+    """One passerby command; stop where it fails."""
+    if status := passerby([str(word) for word in words]):
+        sys.exit(status)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("films", type=Path)
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--adapted", action="store_true", help="fit the model to the cameras by the gallery's own crops")
     parser.add_argument("--piece-s", type=float, default=3.0, help="tracks end after so many seconds")
     parser.add_argument("--similarities", type=float, nargs="+", default=[0.5, 0.6, 0.7, 0.8])
     parser.add_argument("--json", type=Path)
@@ -107,16 +118,19 @@ def main() -> None:
     town = make_town(next(iter(facts.values()))["town"])
     places = {camera: fact["camera"]["place"] for camera, fact in facts.items()}
     ways = {(a, b): HURRY * town.walking_s(places[a], places[b]) for a in places for b in places if a < b}
-    with (
-        tempfile.TemporaryDirectory() as name,
-        Gallery.open(f"{name}/a.gallery", create=True, model=Model.of(embedder)) as gallery,
-    ):
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        for camera, rows in pieces.items():
-            eyes = video.read_boxes(write_boxes(folder / f"{camera}.txt", rows), tracked=True)
-            film = video.open_film(options.films / f"{camera}.mp4")
-            video.index_film(gallery, embedder, film, camera, eyes, start=0.0)
-        gallery.set_transitions(ways)
+        stored = folder / "a.gallery"
+        with Gallery.open(stored, create=True, model=Model.of(embedder)) as gallery:
+            for camera, rows in pieces.items():
+                eyes = video.read_boxes(write_boxes(folder / f"{camera}.txt", rows), tracked=True)
+                film = video.open_film(options.films / f"{camera}.mp4")
+                video.index_film(gallery, embedder, film, camera, eyes, start=0.0)
+            gallery.set_transitions(ways)
+        if options.adapted:
+            command("adapt", model, "--gallery", stored, "--out", folder / "adapted")
+            command("gallery", "re-embed", stored, "--model", folder / "adapted")
+        gallery = stack.enter_context(Gallery.open(stored))
         people = len(np.unique(np.concatenate([rows[:, 1] for rows in truth.values()])))
         report: dict[str, Any] = {"tracks": len(gallery.tracks()), "people": people, "crops": len(gallery)}
         report["not linked"] = measured(truth, named(gallery, pieces), folder)

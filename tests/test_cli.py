@@ -57,6 +57,7 @@ def test_an_unknown_flag_is_wrong_usage(capsys: pytest.CaptureFixture[str]):
         (UsageError("--k is 0."), 2, "passerby: --k is 0.\n"),
         (DataError("empty."), 1, "passerby: empty.\n"),
         (FileNotFoundError(2, "No such file or directory", "x.jpg"), 1, "passerby: No such file or directory: x.jpg\n"),
+        (BrokenPipeError(32, "Broken pipe"), 1, "passerby: Broken pipe\n"),  # not of the output: a process of ours has gone
         (KeyboardInterrupt(), 130, "passerby: interrupted; what was finished is kept\n"),
     ],
 )
@@ -69,6 +70,14 @@ def test_errors_are_one_line(
     monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(main=fails))
     assert answer(["train"], capsys)[::2] == (status, said)
     assert "Traceback" in answer(["train", "--debug"], capsys)[2]
+
+
+def test_a_reader_who_has_enough_is_no_error():
+    """`passerby --help | head -1`."""
+    script = "import sys; from passerby.cli import main; sys.exit(main(['--help']))"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()  # before anything is written
+        assert process.wait() == 141 and process.stderr.read() == b""
 
 
 def test_help_does_not_import_torch():

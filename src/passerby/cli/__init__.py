@@ -8,6 +8,7 @@ verb that is asked for is imported, so `--help` is quick.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -96,12 +97,14 @@ def _overview(prefix: str = "") -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Run one verb and return the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 nobody reads any more."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
     try:
-        return _dispatch(given)
+        status = _dispatch(given)
+        sys.stdout.flush()  # here, where a pipe that was closed early (`| head`) can still be told from a failure
+        return status
     except PasserbyError as error:
         print(f"passerby: {error}", file=sys.stderr)
         if debug:
@@ -115,8 +118,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 141  # as a program that SIGPIPE ends
         print(f"passerby: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
         return 1
+
+
+def _nobody_reads() -> bool:
+    """Whether it is standard output that was closed, and not a pipe to a process of ours; the rest of the output goes nowhere."""
+    try:
+        print(flush=True)  # an empty line: a flush alone has nothing left to fail with
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return True
+    return False
 
 
 def _dispatch(given: list[str]) -> int:
