@@ -9,6 +9,7 @@ intervals over people. Each model stands there a second time, adapted: with the 
 crops of its 140 training people, who are nobody that is searched for. `own crops` takes them of the crops that are searched, and
 `queries of no camera` those of all training crops together for the queries.
 Then the models' thresholds in each town: false accepts and rejects with, as stated, those of the calibration.
+With `--int8`, the model's int8 form beside it, in every town of the folder, with cosines of the two vectors of one image.
 Real people: `passerby evaluate real --adapted`; with the file that its `--json` writes as `--real`, `--out` keeps both: the
 figures.json of a model that ships (`--model house-scratch --real REAL --out src/passerby/house-scratch/figures.json`).
 """
@@ -17,8 +18,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from passerby import datasets
 from passerby.artefact import default_model, load, named_model, read_description
@@ -35,6 +39,7 @@ from passerby.street.populations import HELD_OUT
 
 SOURCES = {"none": "", "train": ", adapted", "pooled": ", adapted by own crops"}
 """Camera statistics, and what a row with them is called."""
+INT8 = "model.int8.onnx"
 
 
 def main() -> None:
@@ -44,10 +49,13 @@ def main() -> None:
     parser.add_argument("--model", nargs="*", default=[], help="artefacts, exported files, or models that ship; default: house")
     parser.add_argument("--only", nargs="+", default=list(HELD_OUT), metavar="TOWN", help="default: those in no population")
     parser.add_argument("--real", type=Path, help="what `passerby evaluate real --adapted --json` wrote of the same models")
+    parser.add_argument("--int8", action="store_true", help="the int8 form of the model, too, in all towns of the folder")
     parser.add_argument("--out", type=Path, help="keep the figures in this file")
     given = parser.parse_args()
     real = {} if given.real is None else json.loads(given.real.read_text(encoding="utf-8"))["methods"]  # before the work
     stored = {name: named_model(name) for name in given.model} or {"house model": default_model()}
+    if given.int8 and (len(stored) > 1 or not all((path / INT8).is_file() for path in stored.values())):
+        sys.exit(f"--int8 is of one model that has {INT8} beside it, not of {', '.join(stored)}")
     networks: dict[str, Embedder] = {"ImageNet MobileNetV2": imagenet_start("cpu")}
     networks |= {name: load(path, device="cpu") for name, path in stored.items()}
     kept: dict[str, Any] = {town: {} for town in given.only}
@@ -67,9 +75,14 @@ def main() -> None:
                     together = embedders_for(network, {"": data.train}, "whole-set")[""]
                     one = f"{name}{words}, queries of no camera"
                     kept[town][one] = tell(one, embed(together, data.query), gallery, thresholds)
+    figures: dict[str, Any] = {"towns": kept, "real": real}
+    if given.int8:
+        (model,) = stored.values()
+        towns = sorted(path.parent for path in given.towns.glob("*/street.json"))
+        figures["int8"] = {town.name: beside_int8(model, town) for town in towns}
     if given.out is not None:
         weights = {name: read_description(path).weights_sha256 for name, path in stored.items()}
-        write_json(given.out, {"weights_sha256": weights, "towns": kept, "real": real})
+        write_json(given.out, {"weights_sha256": weights, **figures})
 
 
 def tell(name: str, query: Embeddings, gallery: Embeddings, thresholds: Calibration | None = None) -> dict[str, Any]:
@@ -85,6 +98,18 @@ def tell(name: str, query: Embeddings, gallery: Embeddings, thresholds: Calibrat
         print(f"  {'':<44} from {thresholds.threshold:.3f} on: false accepts {rates}", flush=True)
         row["threshold"] = {"far": moved.far, "far_interval": [least, most], "frr": moved.frr}
     return row
+
+
+def beside_int8(model: Path, town: Path) -> dict[str, float]:
+    """A model and its int8 form on the test people of a town."""
+    data = datasets.read("street", town)
+    forms = [load(path, device="cpu") for path in (model, model / INT8)]
+    exact, quick = ((embed(by, data.query), embed(by, data.gallery)) for by in forms)
+    scores, scores_int8 = evaluate(*exact), evaluate(*quick)
+    cosines = np.concatenate([np.sum(a.vectors * b.vectors, axis=1) for a, b in zip(exact, quick, strict=True)])
+    print(f"  {town.name:<20} mAP {scores.map:.4f}, int8 {scores_int8.map:.4f}; cosine of the two {cosines.min():.3f} and more")
+    row = {"map": scores.map, "map_int8": scores_int8.map, "rank1": scores.rank(1), "rank1_int8": scores_int8.rank(1)}
+    return row | {"cosine_least": float(cosines.min()), "cosine_mean": float(cosines.mean())}
 
 
 if __name__ == "__main__":
