@@ -28,6 +28,7 @@ from passerby.cli import main as passerby
 from passerby.export import fastest
 from passerby.gallery import Gallery, Model
 from passerby.gallery.linking import Linking, link
+from passerby.metrics.calibration_store import find_calibration
 from passerby.street.towns import make_town
 
 HURRY = 0.6  # of an unhurried walk: the least that somebody needs
@@ -107,7 +108,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--adapted", action="store_true", help="fit the model to the cameras by the gallery's own crops")
     parser.add_argument("--piece-s", type=float, default=3.0, help="tracks end after so many seconds")
-    parser.add_argument("--similarities", type=float, nargs="+", default=[0.5, 0.6, 0.7, 0.8])
+    parser.add_argument(
+        "--similarities", type=float, nargs="+", default=[0.3, 0.4, 0.5, 0.6], help="and from the middle of the thresholds on"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     model = options.model or artefact.default_model()
@@ -134,10 +137,12 @@ def main() -> None:
         people = len(np.unique(np.concatenate([rows[:, 1] for rows in truth.values()])))
         report: dict[str, Any] = {"tracks": len(gallery.tracks()), "people": people, "crops": len(gallery)}
         report["not linked"] = measured(truth, named(gallery, pieces), folder)
-        for similarity in options.similarities:
+        usual = find_calibration(artefact.named_model(model), by_camera=options.adapted)
+        middle = [] if usual is None else [(usual.threshold + usual.reject_threshold) / 2]  # what `passerby link` takes
+        for similarity in (*middle, *options.similarities):
             for how, use_time in (("looks", False), ("looks and time", True)):
                 link(gallery, Linking(similarity, use_time=use_time))
-                report[f"{how} from {similarity:g} on"] = measured(truth, named(gallery, pieces), folder)
+                report[f"{how} from {similarity:.3g} on"] = measured(truth, named(gallery, pieces), folder)
                 gallery.undo()
     print(json.dumps(report, indent=2))
     if options.json:
