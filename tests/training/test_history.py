@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from passerby.errors import DataError
@@ -66,6 +68,7 @@ def test_tensorboard_gets_the_same_numbers_and_hides_what_a_resume_repeats(tmp_p
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for start in (0, 10):
+        time.sleep(1.05 - time.time() % 1)  # TensorBoard reads files by name: second of the start, then a count
         writer = HistoryWriter(tmp_path, start, tensorboard=True)
         for step in range(start + 5, 25, 5):
             writer.write("step", step, 1, {"loss": step + start / 100})
