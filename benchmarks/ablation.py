@@ -15,9 +15,8 @@ the rule: nothing is chosen on real people.
 
 `run` goes on where it stopped: a row in ROWS is not made again, and a training that was stopped is resumed. Two calls with
 different `--only` may share a WORK and ROWS, and so may two with different `--ids`, `--views`, `--epochs` or `--average`: each
-row keeps them, and `table` prints one table for each. Rows of before this was kept have 400 people, six crops, ten epochs,
-averaged weights (whose batch-norm statistics were those of the last weights, which made all of them find less) and a padding of
-10 px. One training takes about 2.5 CPU minutes, MetaBIN 14, and measuring a row one.
+row keeps them, and `table` prints one table for each. One training takes about 2.5 CPU minutes, MetaBIN 14, and measuring a row
+one.
 
 Every row is measured plainly and `adapted`, with the statistics of each test camera's own images (no label of theirs is read).
 camera-bn is measured adapted alone, as its recipe wants; it has no colour jitter, and metabin no erasing: their recipes know
@@ -84,7 +83,6 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "128x64 px": {"height": 128, "width": 64},
 }
 RECIPES = ("camera-bn", "metabin")
-BEFORE = {"ids": 400, "views": 6, "epochs": 10, "average": "ema", "pad_px": 10}  # of rows that do not tell their settings
 ADAPTED_ONLY = ("camera-bn",)
 CONDITIONS = ("everything", *ABLATIONS, *POPULATIONS, *TRAININGS, *RECIPES)
 
@@ -156,8 +154,8 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_of(row: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Of a row, as a key; rows of before they were kept are of `BEFORE`."""
-    return tuple(row.get("settings", BEFORE).items())
+    """Of a row, as a key."""
+    return tuple(row["settings"].items())
 
 
 def run(options: argparse.Namespace) -> None:

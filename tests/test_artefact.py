@@ -77,6 +77,25 @@ def test_a_saved_model_embeds_bit_for_bit_as_before(saved, facts):
     }
 
 
+def test_what_decayed_to_nothing_is_loaded_as_zero_and_embeds_bit_for_bit_as_before(facts, tmp_path):
+    """Denormal numbers and products that would be some; what is not a number is no dust."""
+    model, path = Net(), tmp_path / "model"
+    with torch.no_grad():
+        model.conv.weight[0, 0], model.norm.running_mean[1], model.norm.weight[2] = 1e-39, -1e-21, 2e-20
+    save_artefact(path, model, facts)
+    embedder = load(path, build=build, device="cpu")
+    kept = embedder.model
+    assert isinstance(kept, Net) and not kept.conv.weight[0, 0].any() and not kept.norm.running_mean[1]
+    assert torch.equal(kept.norm.weight, model.norm.weight)
+    expected = Embedder(model.to(memory_format=torch.channels_last), PREPROCESS, facts.rule)(IMAGES)
+    assert np.array_equal(embedder(IMAGES), expected)
+    with torch.no_grad():
+        model.conv.weight[0, 0, 0, 0] = float("nan")
+    save_artefact(path, model, facts)
+    kept = load(path, build=build, device="cpu").model
+    assert isinstance(kept, Net) and kept.conv.weight.isnan().sum() == 1
+
+
 def test_the_description_comes_back_as_it_was(saved, facts):
     path, model, written = saved
     found, weights = read_artefact(path)

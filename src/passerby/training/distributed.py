@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from passerby.errors import TrainingError, UsageError
+from passerby.training.denormals import flushed_denormals
 from passerby.training.memory import keep_freed_memory
 
 __all__ = [
@@ -61,8 +62,8 @@ def world() -> World:
 def processes(device: str = "auto") -> Iterator[World]:
     """Join the processes that ``torchrun`` has started, and leave them in an order that does not crash.
 
-    Without ``torchrun`` it yields a world of one. In either case the process keeps freed memory from now on, see
-    `keep_freed_memory`.
+    Without ``torchrun`` it yields a world of one. In either case the process keeps freed memory from now on and rounds
+    denormal numbers to zero meanwhile, see `keep_freed_memory` and `flushed_denormals`.
 
     Args:
         device: ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``. Under torchrun ``cuda``
@@ -75,11 +76,13 @@ def processes(device: str = "auto") -> Iterator[World]:
     keep_freed_memory()
     chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")), size)
     if size == 1:
-        yield World(device=chosen)
+        with flushed_denormals():
+            yield World(device=chosen)
         return
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield World(dist.get_rank(), size, chosen)
+        with flushed_denormals():
+            yield World(dist.get_rank(), size, chosen)
         # Leaving while another process still talks ends in SIGABRT in half of all runs: wait, drop the wrappers, then leave.
         dist.barrier()
     finally:
