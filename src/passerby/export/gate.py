@@ -115,8 +115,8 @@ class Comparison:
             if found is not None and allowed is not None and not abs(found) <= allowed:
                 raise ArtefactError(
                     f"{name} is not faithful on {self.probe}: {what} {found:.3g}, {allowed:g} is allowed. Nothing was written; "
-                    "take a higher precision, or for int8 more --calibration images or --exact-layers, or allow more with "
-                    f"{flag}."
+                    "take a higher precision, or for int8 other numbers of --calibration images or --exact-layers, or allow more "
+                    f"with {flag}."
                 )
 
 
