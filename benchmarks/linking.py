@@ -26,7 +26,7 @@ import numpy as np
 from passerby import artefact, video
 from passerby.cli import main as passerby
 from passerby.export import fastest
-from passerby.gallery import Gallery, Model
+from passerby.gallery import Gallery, Model, Thresholds
 from passerby.gallery.linking import Linking, link
 from passerby.metrics.calibration_store import find_calibration
 from passerby.street.towns import make_town
@@ -138,7 +138,7 @@ def main() -> None:
         report: dict[str, Any] = {"tracks": len(gallery.tracks()), "people": people, "crops": len(gallery)}
         report["not linked"] = measured(truth, named(gallery, pieces), folder)
         usual = find_calibration(artefact.named_model(model), by_camera=options.adapted)
-        middle = [] if usual is None else [(usual.threshold + usual.reject_threshold) / 2]  # what `passerby link` takes
+        middle = [] if usual is None else [Thresholds.of(usual).middle]  # what `passerby link` takes
         for similarity in (*middle, *options.similarities):
             for how, use_time in (("looks", False), ("looks and time", True)):
                 link(gallery, Linking(similarity, use_time=use_time))

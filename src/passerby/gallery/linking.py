@@ -98,7 +98,7 @@ def link(gallery: Gallery, settings: Linking | None = None) -> LinkReport:
                 f"{gallery.url} has no thresholds, so from which similarity on are tracks one person? Give --similarity, or "
                 "calibrate the model and run: passerby gallery set GALLERY --model MODEL"
             )
-        least = (gallery.thresholds.same + gallery.thresholds.different) / 2
+        least = gallery.thresholds.middle
     tracks = gallery.tracks()
     owners = _owners(gallery, tracks)
     apart = _rejecting(gallery, tracks, owners)

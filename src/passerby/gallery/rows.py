@@ -214,6 +214,11 @@ class Thresholds:
         """The thresholds of a `metrics.calibration.Calibration`."""
         return cls(calibration.threshold, calibration.reject_threshold, calibration.far)
 
+    @property
+    def middle(self) -> float:
+        """Between the two: from which mean similarity on `link` puts tracks together, where nothing else is asked for."""
+        return (self.same + self.different) / 2
+
     def word(self, similarity: float) -> Word:
         """What a similarity is taken for."""
         if similarity >= self.same:

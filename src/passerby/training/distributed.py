@@ -75,19 +75,18 @@ def processes(device: str = "auto") -> Iterator[World]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     keep_freed_memory()
     chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")), size)
-    if size == 1:
-        with flushed_denormals():
+    with flushed_denormals():
+        if size == 1:
             yield World(device=chosen)
-        return
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    try:
-        with flushed_denormals():
+            return
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+        try:
             yield World(dist.get_rank(), size, chosen)
-        # Leaving while another process still talks ends in SIGABRT in half of all runs: wait, drop the wrappers, then leave.
-        dist.barrier()
-    finally:
-        gc.collect()
-        dist.destroy_process_group()
+            # Leaving while another process still talks ends in SIGABRT in half of all runs: wait, drop the wrappers, then leave.
+            dist.barrier()
+        finally:
+            gc.collect()
+            dist.destroy_process_group()
 
 
 def resolve_device(name: torch.device | str = "auto") -> torch.device:
